@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that survive a power cut. Nothing else in incamera renames or syncs.
+
+The order of system calls for :func:`write`, and why each is there:
+
+1. ``open(tmp, O_CREAT|O_EXCL)`` in the same folder, so that the rename stays in one file system;
+2. ``write`` all, ``fsync(tmp)``: the bytes are on disk before any name points at them;
+3. ``rename(tmp, path)``: readers see the old file or the new one, never a part;
+4. ``fsync(folder)``: the name itself is on disk. Only now may the caller acknowledge.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from incamera.errors import IntegrityError, UnavailableError
+
+__all__ = ["append", "atomic", "create", "folder", "lock", "remove", "write"]
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _disk(path: Path) -> Iterator[None]:
+    """Turn the errors of a disk into ours; what was not renamed yet is as if never written."""
+    try:
+        yield
+    except OSError as error:
+        hint = {
+            errno.ENOSPC: "make room on that disk and run the same command again",
+            errno.EDQUOT: "make room in the quota and run the same command again",
+            errno.EROFS: "the file system is read-only: mount it writable, or name another folder",
+            errno.EACCES: "give this user the right to write there, or name another folder",
+        }.get(error.errno or 0)
+        raise UnavailableError(f"{path}: cannot write: {error.strerror}", hint=hint) from error
+
+
+def folder(path: Path, mode: int = 0o755) -> Path:
+    """Make ``path`` and its parents, durably. Existing folders are left as they are."""
+    with _disk(path):
+        missing = [p for p in (path, *path.parents) if not p.exists()]
+        for part in reversed(missing):
+            part.mkdir(mode=mode, exist_ok=True)
+            _sync_folder(part.parent)
+    return path
+
+
+@contextlib.contextmanager
+def atomic(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
+    """A file to write that appears at ``path`` whole, on a clean exit, or not at all."""
+    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
+    with _disk(path):
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
+        try:
+            with os.fdopen(descriptor, "w+b") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+
+
+def write(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Put ``data`` at ``path``, durably, replacing what was there."""
+    with atomic(path, mode=mode) as file:
+        file.write(data)
+
+
+def create(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Put ``data`` at ``path`` once. The same bytes again are fine; other bytes are refused.
+
+    For files that are never to change (tiles, capsules): overwriting one with other bytes is how
+    logs have died (FiloSottile/sunlight#11).
+    """
+    if path.exists():
+        if path.read_bytes() != data:
+            raise IntegrityError(f"{path}: exists already with other bytes and must never change")
+        _sync_folder(path.parent)
+        return
+    folder(path.parent)
+    write(path, data, mode=mode)
+
+
+def append(path: Path, line: bytes) -> None:
+    """Add ``line`` (no newline in it) to a journal, durably. A torn last line is the reader's
+    to ignore: it was never acknowledged."""
+    with _disk(path):
+        fresh = not path.exists()
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            size = os.fstat(descriptor).st_size
+            # A crash can leave half a line; close it so that this one stands alone.
+            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            os.write(descriptor, (b"\n" if torn else b"") + line + b"\n")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if fresh:
+            _sync_folder(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Unlink ``path`` durably; a missing file is fine."""
+    with _disk(path):
+        path.unlink(missing_ok=True)
+        if path.parent.exists():
+            _sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def lock(path: Path, *, wait: bool = False) -> Iterator[None]:
+    """Hold ``path`` as an exclusive lock (flock: the kernel frees it when the process dies)."""
+    with _disk(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError as error:
+            raise UnavailableError(
+                f"{path}: another process holds this lock",
+                hint="wait until the other command ends, then run this one again",
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One canonical encoding for what is signed or hashed, and strict readers for what comes in.
+
+Python's own readers are lenient where a signed format must not be: ``int("１２")``,
+``base64`` with stray characters, JSON with a key twice. Two byte strings that mean the same
+would let an attacker alter one without breaking a signature, so here each value has one form.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import rfc8785
+
+from incamera.errors import InputError
+
+__all__ = [
+    "base64_bytes",
+    "base64_text",
+    "canonical",
+    "decimal",
+    "exact_keys",
+    "hex_bytes",
+    "parse_canonical",
+    "parse_json",
+]
+
+_DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}", re.ASCII)
+_MAX_INT = 2**63 - 1
+
+
+def canonical(value: Any) -> bytes:
+    """JSON in the one form of RFC 8785 (JCS)."""
+    try:
+        return rfc8785.dumps(value)
+    except rfc8785.CanonicalizationError as error:
+        raise InputError(f"not representable as canonical JSON: {error}") from error
+
+
+def _no_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = dict(pairs)
+    if len(keys) != len(pairs):
+        raise ValueError("a key stands twice")
+    return keys
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def parse_json(data: bytes, where: str) -> Any:
+    """Strict JSON: UTF-8, no key twice, no NaN or infinity. Errors name ``where``."""
+    try:
+        return json.loads(
+            data.decode("utf-8"), object_pairs_hook=_no_twice, parse_constant=_no_constant
+        )
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: not valid JSON: {error}") from error
+
+
+def parse_canonical(data: bytes, where: str) -> Any:
+    """JSON that must already be in canonical form, byte for byte."""
+    value = parse_json(data, where)
+    if canonical(value) != data:
+        raise InputError(f"{where}: JSON is not in canonical form (RFC 8785)")
+    return value
+
+
+def exact_keys(value: Any, keys: Iterable[str], where: str) -> dict[str, Any]:
+    """``value`` if it is an object with exactly ``keys``: an unknown field is refused."""
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: expected an object, found {type(value).__name__}")
+    wanted = set(keys)
+    if missing := sorted(wanted - value.keys()):
+        raise InputError(f"{where}: missing {', '.join(missing)}")
+    if unknown := sorted(value.keys() - wanted):
+        raise InputError(f"{where}: unknown {', '.join(unknown)[:200]}")
+    return value
+
+
+def base64_text(data: bytes) -> str:
+    """Standard base64 with padding."""
+    return base64.b64encode(data).decode("ascii")
+
+
+def base64_bytes(text: object, where: str, length: int | None = None) -> bytes:
+    """Strict, canonical base64 (re-encoding gives the same text), of ``length`` bytes if given."""
+    try:
+        if not isinstance(text, str):
+            raise ValueError("not text")
+        data = base64.b64decode(text.encode("ascii"), validate=True)
+    except (ValueError, binascii.Error) as error:
+        raise InputError(f"{where}: not base64") from error
+    if base64_text(data) != text:
+        raise InputError(f"{where}: base64 is not canonical")
+    if length is not None and len(data) != length:
+        raise InputError(f"{where}: expected {length} bytes, found {len(data)}")
+    return data
+
+
+def hex_bytes(text: object, where: str, length: int) -> bytes:
+    """``length`` bytes from lower-case hex."""
+    if not isinstance(text, str) or not re.fullmatch(rf"[0-9a-f]{{{2 * length}}}", text, re.ASCII):
+        raise InputError(f"{where}: expected {2 * length} lower-case hex digits")
+    return bytes.fromhex(text)
+
+
+def decimal(text: str, where: str) -> int:
+    """A decimal of 0 to 2**63-1: ASCII digits, no sign, no leading zero, no spaces."""
+    if not _DECIMAL.fullmatch(text) or int(text) > _MAX_INT:
+        raise InputError(f"{where}: not a decimal number: {text!r:.40}")
+    return int(text)

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every error incamera raises on purpose, grouped by who must act.
+
+::
+
+    Error
+     +-- InputError        3  you: mend what you handed in
+     +-- IntegrityError    4  everybody: something was altered, or a proof does not hold
+     +-- PolicyError       5  nobody here: the rules forbid it
+     +-- UnavailableError  6  the operator: try again later, or make room
+
+The number is the command line's exit code (2 is kept for wrong usage). A message says what is
+wrong and where; the hint says what to do next. Each code has a page in ``docs/errors/``.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = ["Error", "InputError", "IntegrityError", "PolicyError", "UnavailableError"]
+
+
+class Error(Exception):
+    """A failure that a person can act on: one clear sentence, and a hint."""
+
+    exit_code: ClassVar[int] = 1
+    kind: ClassVar[str] = "error"
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        """``message`` says what and where, in one sentence; ``hint`` what to do next."""
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class InputError(Error):
+    """What was handed in cannot be used: unreadable, malformed, unknown or incomplete."""
+
+    exit_code = 3
+    kind = "input"
+
+
+class IntegrityError(Error):
+    """A digest, signature, proof or consistency check failed: do not trust the object."""
+
+    exit_code = 4
+    kind = "integrity"
+
+
+class PolicyError(Error):
+    """A rule forbids the act. Asking again changes nothing."""
+
+    exit_code = 5
+    kind = "policy"
+
+
+class UnavailableError(Error):
+    """A party, the disk or a lock is not available now. Nothing was lost; try again."""
+
+    exit_code = 6
+    kind = "unavailable"
