@@ -38,7 +38,8 @@ def canonical(value: Any) -> bytes:
     """JSON in the one form of RFC 8785 (JCS)."""
     try:
         return rfc8785.dumps(value)
-    except rfc8785.CanonicalizationError as error:
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError, RecursionError) as error:
+        # A lone surrogate in a key and deep nesting leave the library as themselves.
         raise InputError(f"not representable as canonical JSON: {error}") from error
 
 
