@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Signed statements: DSSE envelopes with one Ed25519 signature, in one canonical form.
+
+DSSE (github.com/secure-systems-lab/dsse, protocol v1) signs the payload together with its type,
+so that a signature over a header can never be shown as a signature over a request. DSSE leaves
+the JSON around it free and takes several signatures; here the envelope is canonical JSON
+(RFC 8785) with exactly one, because the log, receipts and requests name it by its digest.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from securesystemslib import dsse
+from securesystemslib.signer import Signature  # type: ignore[attr-defined]  # is its public home
+
+from incamera import ed25519
+from incamera.encoding import base64_bytes, canonical, exact_keys, parse_canonical
+from incamera.errors import InputError, IntegrityError
+from incamera.ids import Digest, parse_digest
+from incamera.sealing.keys import SigningKey, key_id
+
+__all__ = ["MAX_ENVELOPE", "Envelope", "open_envelope", "seal_envelope"]
+
+MAX_ENVELOPE = 65_535
+"""Longest envelope in bytes, unless a caller sets another limit: what fits a log entry."""
+
+_TYPE = re.compile(r"[a-z0-9][a-z0-9.+/-]{0,126}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A parsed envelope. Nothing in it is to be believed before :meth:`verify`."""
+
+    payload: bytes
+    payload_type: str
+    key_id: Digest
+    """The key that is said to have signed: SHA-256 of the 32 public bytes. A hint, not a proof."""
+    signature: bytes
+    where: str
+    """What messages call it, such as a path or ``log entry 17``."""
+
+    def verify(self, public: bytes) -> None:
+        """:class:`IntegrityError` unless the key of 32 ``public`` bytes signed this payload."""
+        key = ed25519.load_public(public, self.where)
+        if key_id(public) != self.key_id:
+            raise IntegrityError(f"{self.where}: signed by another key, {self.key_id[:16]}...")
+        pae = dsse.Envelope(self.payload, self.payload_type, {}).pae()
+        if not ed25519.verifies(key, self.signature, pae):
+            raise IntegrityError(f"{self.where}: the signature does not match the content")
+
+
+def seal_envelope(payload: bytes, payload_type: str, key: SigningKey) -> bytes:
+    """``payload`` signed by ``key``, as the canonical bytes that are stored, logged and hashed."""
+    if not _TYPE.fullmatch(payload_type):
+        raise InputError(f"not a payload type: {payload_type!r:.80}")
+    envelope = dsse.Envelope(payload, payload_type, {})
+    signature = key.sign(envelope.pae())
+    envelope.signatures[key.key_id] = Signature(key.key_id, signature.hex())
+    return canonical(envelope.to_dict())
+
+
+def open_envelope(
+    data: bytes, where: str, *, payload_type: str | None = None, limit: int = MAX_ENVELOPE
+) -> Envelope:
+    """Parse ``data``, strictly; call :meth:`Envelope.verify` next.
+
+    :class:`InputError` if it is longer than ``limit`` bytes, not canonical, has not exactly one
+    signature, or is not of ``payload_type`` where one is given.
+    """
+    if len(data) > limit:
+        raise InputError(f"{where}: an envelope may have {limit} bytes, this one has more")
+    value = exact_keys(
+        parse_canonical(data, where), ("payload", "payloadType", "signatures"), where
+    )
+    found, signatures = value["payloadType"], value["signatures"]
+    if not isinstance(found, str) or not _TYPE.fullmatch(found):
+        raise InputError(f"{where}: not a payload type: {found!r:.80}")
+    if payload_type is not None and found != payload_type:
+        raise InputError(f"{where}: expected {payload_type}, found {found}")
+    if not isinstance(signatures, list) or len(signatures) != 1:
+        raise InputError(f"{where}: expected exactly one signature")
+    signed = exact_keys(signatures[0], ("keyid", "sig"), f"{where}: signature")
+    return Envelope(
+        payload=base64_bytes(value["payload"], f"{where}: payload"),
+        payload_type=found,
+        key_id=parse_digest(signed["keyid"], f"{where}: keyid"),
+        signature=base64_bytes(signed["sig"], f"{where}: signature", 64),
+        where=where,
+    )
