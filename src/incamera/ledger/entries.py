@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be said in a region's public log: one frozen class for each type of entry.
+
+Byte formats and who may sign what: ``docs/formats/entries.md``. An entry names parties by short
+names and things by digest, and carries no personal data. ``time`` is what the signer claims; no
+rule rests on it (witness time rules).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from incamera.ids import Digest, Name, Region
+
+__all__ = [
+    "ENTRY_CLASSES",
+    "MAX_INLINE",
+    "MAX_LISTED",
+    "CampaignEntry",
+    "CapsuleEntry",
+    "CapsuleList",
+    "DatasetEntry",
+    "Entry",
+    "EpochEntry",
+    "ErasureEntry",
+    "FreezeEntry",
+    "GrantEntry",
+    "PartyEntry",
+    "PolicyEntry",
+    "RefusalEntry",
+    "RegionEntry",
+    "RequestEntry",
+    "RevokeEntry",
+    "Role",
+    "ZonesEntry",
+]
+
+MAX_INLINE = 512
+"""Most capsules named inside one entry; a request for more points at a list beside the log."""
+
+MAX_LISTED = 100_000
+"""Most capsules in a list file (65 bytes each)."""
+
+Role = Literal["car", "owner", "reader", "trustee"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What every entry says: which region's log it is for, and the signer's own clock."""
+
+    type: ClassVar[str]
+    region: Region
+    time: int  # POSIX seconds, claimed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegionEntry(Entry):
+    """Entry 0, and only there: the keys and numbers this log stands under. Operator-signed."""
+
+    type: ClassVar[str] = "region"
+    operator_key: bytes  # 32, Ed25519
+    vault_key: bytes  # 32, Ed25519
+    log_policy: Digest  # of public/tlog-policy as it was at the founding
+    threshold: int  # trustees needed to open a capsule
+    notice: int  # seconds a request is public before a trustee grants it
+    retention: int  # days until epoch keys are destroyed
+    quota: int  # capsules one reader may be granted a day (UTC), by each trustee
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartyEntry(Entry):
+    """An enrolment, or a change to one (a new key, another country). Operator-signed."""
+
+    type: ClassVar[str] = "party"
+    role: Role
+    name: Name
+    kind: Name  # company, research, journalist, government ...; of cars and owners too
+    country: str  # ISO 3166-1 alpha-2
+    key: bytes  # 32, Ed25519; never one that another party has or had
+    opening: bytes  # 1216, HPKE; or empty (cars; trustees have one per epoch)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevokeEntry(Entry):
+    """The end of an enrolment. Operator-signed."""
+
+    type: ClassVar[str] = "revoke"
+    role: Role
+    name: Name
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochEntry(Entry):
+    """A trustee's opening key, and from when to when cars may seal to it. Trustee-signed."""
+
+    type: ClassVar[str] = "epoch"
+    trustee: Name
+    epoch: int
+    key: bytes  # 1216, HPKE
+    not_before: int  # POSIX seconds
+    not_after: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyEntry(Entry):
+    """A Cedar policy capsules may be sealed under (``policy/<digest>.cedar``). Operator-signed."""
+
+    type: ClassVar[str] = "policy"
+    policy: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignEntry(Entry):
+    """What cars may be asked to look for (``campaign/<digest>.toml``). Operator-signed."""
+
+    type: ClassVar[str] = "campaign"
+    campaign: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZonesEntry(Entry):
+    """The digest of a set of forbidden zones (which may be secret by law). Operator-signed."""
+
+    type: ClassVar[str] = "zones"
+    zones: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapsuleEntry(Entry):
+    """A capsule was admitted; the digest of its header's envelope. Vault-signed."""
+
+    type: ClassVar[str] = "capsule"
+    capsule: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class CapsuleList:
+    """Capsules named in a file beside the log, ``list/<digest>``."""
+
+    digest: Digest
+    length: int  # bytes
+    count: int  # capsules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestEntry(Entry):
+    """A reader asks to read named capsules; these exact bytes are what is granted. Reader-signed.
+
+    Legal demands come this way too: by a reader of kind ``government``, in the open.
+    """
+
+    type: ClassVar[str] = "request"
+    reader: Name
+    capsules: tuple[Digest, ...] | CapsuleList  # sorted, distinct
+    purpose: Name
+    policy: Digest
+    expires: int  # POSIX seconds, compared with witness time
+    nonce: bytes  # 16
+    recipient: bytes  # 1216, HPKE: shares are sealed to this key and no other
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantEntry(Entry):
+    """A trustee is about to re-seal its shares of ``capsules`` for a request. Trustee-signed."""
+
+    type: ClassVar[str] = "grant"
+    trustee: Name
+    request: Digest  # leaf hash
+    capsules: Digest  # of the granted capsules as a list file
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusalEntry(Entry):
+    """A trustee will not grant a request. Trustee-signed."""
+
+    type: ClassVar[str] = "refusal"
+    trustee: Name
+    request: Digest  # leaf hash
+    code: Name
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErasureEntry(Entry):
+    """These capsules are destroyed; trustees obey from here on. Owner- or operator-signed."""
+
+    type: ClassVar[str] = "erasure"
+    capsules: tuple[Digest, ...]  # sorted, distinct
+    by: Literal["owner", "operator"]
+    name: str  # the owner's name; empty for the operator
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetEntry(Entry):
+    """A reader opened what it was granted; the digest of the manifest. Reader-signed."""
+
+    type: ClassVar[str] = "dataset"
+    reader: Name
+    request: Digest  # leaf hash
+    manifest: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreezeEntry(Entry):
+    """A trustee saw proof of a forked log and opens nothing any more. Trustee-signed."""
+
+    type: ClassVar[str] = "freeze"
+    trustee: Name
+    evidence: Digest
+
+
+ENTRY_CLASSES: tuple[type[Entry], ...] = (
+    RegionEntry,
+    PartyEntry,
+    RevokeEntry,
+    EpochEntry,
+    PolicyEntry,
+    CampaignEntry,
+    ZonesEntry,
+    CapsuleEntry,
+    RequestEntry,
+    GrantEntry,
+    RefusalEntry,
+    ErasureEntry,
+    DatasetEntry,
+    FreezeEntry,
+)
