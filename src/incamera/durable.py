@@ -22,7 +22,7 @@ from typing import BinaryIO
 
 from incamera.errors import IntegrityError, UnavailableError
 
-__all__ = ["append", "atomic", "create", "folder", "lock", "remove", "write"]
+__all__ = ["append", "atomic", "create", "folder", "lock", "move", "remove", "write"]
 
 
 def _sync_folder(path: Path) -> None:
@@ -113,6 +113,17 @@ def append(path: Path, line: bytes) -> None:
             os.close(descriptor)
         if fresh:
             _sync_folder(path.parent)
+
+
+def move(source: Path, dest: Path) -> None:
+    """Rename a file or folder whose contents are synced already; ``dest`` must not exist."""
+    with _disk(dest):
+        if dest.exists():
+            raise FileExistsError(errno.EEXIST, "exists already", str(dest))
+        source.rename(dest)
+        _sync_folder(dest.parent)
+        if source.parent != dest.parent:
+            _sync_folder(source.parent)
 
 
 def remove(path: Path) -> None:
