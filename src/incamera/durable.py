@@ -69,7 +69,7 @@ def atomic(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(temporary, path)
+            temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -98,8 +98,10 @@ def create(path: Path, data: bytes, *, mode: int = 0o644) -> None:
 
 
 def append(path: Path, line: bytes) -> None:
-    """Add ``line`` (no newline in it) to a journal, durably. A torn last line is the reader's
-    to ignore: it was never acknowledged."""
+    """Add ``line`` (no newline in it) to a journal, durably.
+
+    A torn last line is the reader's to ignore: it was never acknowledged.
+    """
     with _disk(path):
         fresh = not path.exists()
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
