@@ -37,11 +37,11 @@ def calls(path: Path, name: str) -> bool:
 
 def replaces_a_file(path: Path) -> bool:
     """True if ``path`` calls ``replace`` with one argument: of all, only a path's takes one."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call) and getattr(node.func, "attr", None) == "replace":
-            if len(node.args) == 1 and not node.keywords:
-                return True
-    return False
+    called = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+    return any(
+        getattr(call.func, "attr", None) == "replace" and len(call.args) == 1 and not call.keywords
+        for call in called
+    )
 
 
 def imports(path: Path) -> set[str]:
