@@ -38,6 +38,7 @@ __all__ = [
     "encode",
     "parse_capsule_list",
     "parse_country",
+    "parse_entry",
     "parse_int",
     "parse_text",
 ]
@@ -133,7 +134,7 @@ _ANY: dict[str, Callable[[object, str], Any]] = {
     "country": parse_country,
     "operator_key": _signing_key,
     "vault_key": _signing_key,
-    "threshold": _within(1, 255),
+    "threshold": _within(2, 32),
     "notice": _within(0, 366 * 86_400),
     "retention": _within(1, 36_600),
     "quota": _within(1, MAX_TIME),
@@ -182,7 +183,8 @@ def _payload(entry: Entry) -> bytes:
     return canonical({"v": 1, "type": entry.type, **said})
 
 
-def _parse(payload: bytes, where: str) -> Entry:
+def parse_entry(payload: bytes, where: str) -> Entry:
+    """The entry in a canonical payload (without its envelope), strictly."""
     value = parse_canonical(payload, where)
     kind = value.get("type") if isinstance(value, dict) else None
     cls = _CLASSES.get(kind) if isinstance(kind, str) else None
@@ -199,7 +201,7 @@ def _parse(payload: bytes, where: str) -> Entry:
 def check_entry(entry: Entry) -> bytes:
     """The canonical payload of ``entry``; :class:`InputError` if a field is out of bounds."""
     payload = _payload(entry)
-    _parse(payload, f"{entry.type} entry")
+    parse_entry(payload, f"{entry.type} entry")
     return payload
 
 
@@ -219,7 +221,7 @@ def decode(data: bytes, where: str) -> Signed:
     :class:`InputError` names ``where`` (``log entry 17``) and what is wrong.
     """
     envelope = open_envelope(data, where, payload_type=ENTRY_TYPE)
-    return Signed(_parse(envelope.payload, where), envelope)
+    return Signed(parse_entry(envelope.payload, where), envelope)
 
 
 def capsule_list(capsules: Iterable[Digest]) -> tuple[bytes, CapsuleList]:
