@@ -3,19 +3,34 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from incamera.ids import Digest
 from incamera.recording.model import Box
 
-__all__ = ["Box", "Detector"]
+__all__ = ["Box", "Cover", "Detector"]
 
 
 class Detector(Protocol):
-    """Finds faces, plates or both in one picture."""
+    """Finds faces, plates or both in one picture. Called from several threads at once."""
+
+    @property
+    def digest(self) -> Digest:
+        """SHA-256 of the weights it runs on: it stands in every capsule's header."""
+        ...
 
     def detect(self, image: NDArray[np.uint8]) -> list[Box]:
         """Boxes (not grown) in pixels of ``image``, RGB, uint8, height x width x 3."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """A box to destroy, and the track it belongs to: the same face has one number while seen."""
+
+    box: Box
+    track: int

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How sure one must be, how far to reach, how much to grow. Recall comes first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from incamera.recording.model import Box
+
+__all__ = ["Policy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Numbers of redaction; times are counted in frames of one camera.
+
+    A detection below ``low`` is ignored. One at ``sure`` or above is destroyed even if it is
+    seen once. Between the two it is destroyed if its track gathers scores of ``proof`` in sum:
+    noise does not move along with the picture, a face does.
+    """
+
+    low: float = 0.2
+    sure: float = 0.4
+    still: float = 0.3  # for a picture that stands alone, which no track can confirm
+    proof: float = 0.75
+    gap: int = 10  # frames a track may be lost and found again; filled in between
+    hold: int = 5  # frames covered before the first and after the last sight
+    stride: int = 1  # every so many frames one is looked at; the others are filled in
+    face_growth: float = 0.30  # of width and height in total, to cover hair, ears and chin
+    plate_growth: float = 0.20
+    margin: float = 1.0  # pixels at least, on each side: small boxes are the least exact
+    drift: float = 0.05  # more growth for each frame between a box and its nearest sight
+
+    @property
+    def reach(self) -> int:
+        """Frames a track may go unseen and still be the same."""
+        return self.gap * self.stride
+
+    @property
+    def ahead(self) -> int:
+        """Frames to know after one before it is redacted. This bounds the memory."""
+        return max(self.reach, self.hold * self.stride) + 2 * self.stride
+
+    def grown(self, box: Box, away: int = 0) -> Box:
+        """``box`` with its margin; more of it the more frames ``away`` the last sight is."""
+        share = self.face_growth if box.kind == "face" else self.plate_growth
+        share += self.drift * away
+        dx = max(self.margin, box.w * share / 2)
+        dy = max(self.margin, box.h * share / 2)
+        return replace(box, x=box.x - dx, y=box.y - dy, w=box.w + 2 * dx, h=box.h + 2 * dy)

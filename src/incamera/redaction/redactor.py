@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames in, redacted frames out: the stream both ``incamera redact`` and ingest go through."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from incamera.errors import Error, UnavailableError
+from incamera.ids import Digest
+from incamera.recording.model import Box, Frame, RedactedFrame
+from incamera.redaction.detectors import default_detectors, look
+from incamera.redaction.fill import Fill, FillKind
+from incamera.redaction.model import Cover, Detector
+from incamera.redaction.policy import Policy
+from incamera.redaction.tracks import Tracker
+
+__all__ = ["Redactor"]
+
+Sights = Future[list[Box]]
+
+
+class Redactor:
+    """Destroys the faces and plates of any number of videos and pictures, one after another.
+
+    Detection runs in ``threads`` threads while the caller's thread decodes and encodes
+    (onnxruntime and FFmpeg let go of the interpreter's lock). At most ``policy.ahead`` frames
+    and two a thread are held, for each camera.
+    """
+
+    def __init__(
+        self,
+        detectors: Sequence[Detector] | None = None,
+        fill: FillKind = "solid",
+        policy: Policy | None = None,
+        *,
+        threads: int = 2,
+    ) -> None:
+        """``detectors``: all default ones if None; raises UnavailableError if one is missing."""
+        self.detectors = default_detectors() if detectors is None else list(detectors)
+        if not self.detectors:
+            raise UnavailableError("no detector was given: nothing would be redacted")
+        self.fill = fill
+        self.policy = policy or Policy()
+        self.threads = threads
+
+    def models(self) -> list[Digest]:
+        """Digests of the detectors' weights, sorted: for the capsule's header."""
+        return sorted({detector.digest for detector in self.detectors})
+
+    def redact(self, frames: Iterable[Frame]) -> Iterator[RedactedFrame]:
+        """Every frame of ``frames``, redacted, in order within each camera.
+
+        Frames of several cameras may be mixed; each camera has tracks of its own. If decoding
+        or a detector fails, so does the stream: there is no frame that was not looked at.
+        """
+        lanes: dict[str, _Lane] = {}
+        with ThreadPoolExecutor(self.threads, "detect") as pool:
+            try:
+                for frame in frames:
+                    lane = lanes.setdefault(frame.camera, _Lane(self))
+                    lane.push(frame, pool)
+                    yield from lane.settled()
+                for lane in lanes.values():
+                    yield from lane.rest()
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def still(self, frame: Frame) -> RedactedFrame:
+        """One picture that stands alone."""
+        boxes = [box for box in self._look(frame) if box.score >= self.policy.still]
+        covers = [Cover(self.policy.grown(box), i) for i, box in enumerate(boxes)]
+        return Fill(self.fill)(frame, covers)
+
+    def _look(self, frame: Frame) -> list[Box]:
+        where = f"{frame.camera}, frame {frame.index}"
+        try:
+            return look(self.detectors, frame.rgb())
+        except Error:
+            raise
+        except Exception as error:  # whatever a runtime raises: the clip must fail
+            raise UnavailableError(f"{where}: a detector failed: {error}") from error
+
+
+class _Lane:
+    """One camera's frames on their way: being looked at, then waiting to be settled."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._policy = redactor.policy
+        self._tracker = Tracker(redactor.policy)
+        self._fill = Fill(redactor.fill)
+        self._count = 0
+        self._looking: deque[tuple[Frame, Sights | None]] = deque()
+        self._waiting: deque[Frame] = deque()
+
+    def push(self, frame: Frame, pool: ThreadPoolExecutor) -> None:
+        """Take the next frame; of every ``stride`` frames one is looked at."""
+        due = self._count % self._policy.stride == 0
+        self._count += 1
+        self._looking.append((frame, pool.submit(self._redactor._look, frame) if due else None))
+        while len(self._looking) > 2 * self._redactor.threads:
+            self._see()
+
+    def settled(self) -> Iterator[RedactedFrame]:
+        """Frames about which enough is known."""
+        while len(self._waiting) > self._policy.ahead:
+            yield self._settle()
+
+    def rest(self) -> Iterator[RedactedFrame]:
+        """The frames left at the end of the stream."""
+        while self._looking:
+            self._see()
+            yield from self.settled()
+        while self._waiting:
+            yield self._settle()
+
+    def _see(self) -> None:
+        frame, sights = self._looking.popleft()
+        self._tracker.see(None if sights is None else sights.result())
+        self._waiting.append(frame)
+
+    def _settle(self) -> RedactedFrame:
+        return self._fill(self._waiting.popleft(), self._tracker.settle())
