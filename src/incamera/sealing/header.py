@@ -137,7 +137,8 @@ class Header:
     def parse(cls, payload: bytes, where: str = "header") -> Header:
         """From canonical JSON, strictly; :class:`InputError` names the field at fault."""
         fields = exact_keys(parse_canonical(payload, where), (*cls.__slots__, "version"), where)
-        if fields.pop("version") != VERSION:
+        version = fields.pop("version")
+        if isinstance(version, bool) or version != VERSION:  # True == 1 in Python
             raise InputError(
                 f"{where}: a format version this program does not know",
                 hint="use a newer incamera",
