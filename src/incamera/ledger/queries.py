@@ -67,10 +67,10 @@ class Queries:
         """The checkpoint note this state stands under, or None before the first."""
         return self._meta("note")
 
-    def root_at(self, size: int) -> bytes | None:
-        """The root this state computed for ``size``, if it stood there at a checkpoint."""
-        row = self._database.one("SELECT root FROM checkpoints WHERE size = ?", size)
-        return None if row is None else bytes(row[0])
+    def checkpoint(self, size: int) -> tuple[bytes, bytes] | None:
+        """The root (32 bytes) and note this state stood under at ``size``, if it ever did."""
+        row = self._database.one("SELECT root, note FROM checkpoints WHERE size = ?", size)
+        return None if row is None else (bytes(row[0]), bytes(row[1]))
 
     @property
     def region(self) -> RegionEntry | None:

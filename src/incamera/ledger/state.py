@@ -52,6 +52,11 @@ class State(Queries):
         raw = self._meta("frontier") or b""
         return Frontier(self.size, tuple(raw[i : i + 32] for i in range(0, len(raw), 32)))
 
+    @property
+    def applied(self) -> int:
+        """Entries applied so far in this transaction; outside of one, the same as ``size``."""
+        return self.size if self._frontier is None else self._frontier.size
+
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """Keep all that is applied within, or, on an error, none of it."""
@@ -117,7 +122,7 @@ class State(Queries):
                 )
             size = self._frontier.size
             self._database.run(
-                "INSERT OR IGNORE INTO checkpoints VALUES (?, ?, ?)", size, root, time
+                "INSERT OR IGNORE INTO checkpoints VALUES (?, ?, ?)", size, root, note
             )
             self._put("note", note)
             self._put("time", str(max(time, self.time)).encode("ascii"))
