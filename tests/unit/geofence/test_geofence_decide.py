@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which seconds of a drive survive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from incamera.errors import InputError
+from incamera.geofence import GeofencePolicy, Zones, keep
+from incamera.geofence.geojson import Part
+from incamera.recording.model import Fix, Frame, Recording
+from incamera.trigger.model import Span
+
+LAT = 1 / 111_132.0  # degrees of latitude a metre, near 45
+SPEED = 20.0
+POLICY = GeofencePolicy()
+
+
+@dataclass
+class NoPictures:
+    """A track with a beginning and an end, as far as the geofence looks."""
+
+    start: float
+    end: float
+    camera: str = "front"
+    width: int = 64
+    height: int = 64
+    sources: Sequence[Path] = ()
+
+    def frames(self, start: float | None = None, end: float | None = None) -> Iterator[Frame]:
+        """Nothing to see."""
+        return iter(())
+
+
+def drive(seconds: int = 600, hertz: int = 2, start: float = 1000.0) -> Recording:
+    """Straight north along 10 E from 45 N at 20 m/s."""
+    fixes = [
+        Fix(start + i / hertz, 45 + SPEED * i / hertz * LAT, 10.0)
+        for i in range(seconds * hertz + 1)
+    ]
+    return Recording("drive", {"front": NoPictures(start, start + seconds)}, fixes=fixes)
+
+
+def all_of(recording: Recording) -> list[Span]:
+    return [Span(recording.start, recording.end, ("all",))]
+
+
+def point(metres: float) -> Zones:
+    return Zones([Part("point", (np.array([[10.0, 45 + metres * LAT]]),), ())])
+
+
+def without(recording: Recording, begin: float, end: float) -> Recording:
+    return replace(recording, fixes=[f for f in recording.fixes if not begin < f.time - 1000 < end])
+
+
+def seconds(
+    recording: Recording, zones: Zones, policy: GeofencePolicy = POLICY
+) -> list[tuple[float, float, str | None]]:
+    """What became of the whole drive: (from, to, reason or None), in seconds of the drive."""
+    decision = keep(all_of(recording), recording, zones, policy)
+    found: list[tuple[float, float, str | None]] = [(s.start, s.end, None) for s in decision.kept]
+    found += [(d.span.start, d.span.end, d.reason) for d in decision.dropped]
+    return [(round(a - 1000, 3), round(b - 1000, 3), why) for a, b, why in sorted(found)]
+
+
+def test_both_ends_of_a_trip_are_cut_by_time_and_place() -> None:
+    """At 20 m/s the sixty seconds cut more; at a crawl the two hundred metres do."""
+    assert seconds(drive(), Zones.empty()) == [
+        (0, 60, "trip end"),
+        (60, 540, None),
+        (540, 600, "trip end"),
+    ]
+    slow = replace(
+        drive(),
+        fixes=[replace(f, latitude=45 + (f.latitude - 45) / 10) for f in drive().fixes],
+    )
+    cut = seconds(slow, Zones.empty())
+    assert [why for *_, why in cut] == ["trip end", None, "trip end"]
+    assert cut[1] == pytest.approx((100.5, 499.5, None), abs=1)
+
+
+def test_passing_the_beginning_again_is_cut_too() -> None:
+    """A loop that comes back past its first position drops that as well."""
+    there = drive(300).fixes
+    back = [replace(f, time=2 * 1300 - f.time) for f in reversed(there[:-1])]
+    onward = [Fix(1600 + i / 2, 45 - SPEED * i / 2 * LAT, 10.0) for i in range(1, 601)]
+    loop = Recording("loop", {"front": NoPictures(1000, 1900)}, fixes=[*there, *back, *onward])
+    assert (589.5, 610.5, "trip end") in seconds(loop, Zones.empty())
+
+
+def test_near_a_zone_is_dropped_up_to_the_next_good_fixes() -> None:
+    """250 m before and behind a point zone nothing is kept, outward to the next good fix."""
+    assert seconds(drive(), point(6000)) == [
+        (0, 60, "trip end"),
+        (60, 287, None),
+        (287, 313, "zone"),
+        (313, 540, None),
+        (540, 600, "trip end"),
+    ]
+
+
+def test_a_larger_distance_drops_more() -> None:
+    """The distance can be raised, and only raised."""
+    wide = seconds(drive(), point(6000), replace(POLICY, distance_m=1000.0))
+    assert (249.5, 350.5, "zone") in wide
+    with pytest.raises(InputError, match="below 250"):
+        GeofencePolicy(distance_m=249.9)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"stale_s": float("nan")}, {"ends_m": -1.0}, {"max_speed_m_s": float("inf")}]
+)
+def test_a_policy_of_nonsense_is_refused(wrong: dict[str, float]) -> None:
+    """Numbers that are none, or negative, are InputErrors."""
+    with pytest.raises(InputError, match="geofence"):
+        GeofencePolicy(**wrong)
+
+
+def test_a_zone_between_two_fixes_is_seen() -> None:
+    """Two fixes 130 m apart, both just outside the distance, do not hide the way between them."""
+    zones = Zones([Part("point", (np.array([[10.0 + 247 * LAT / 0.7071, 45 + 6000 * LAT]]),), ())])
+    sparse = replace(drive(1200, 1), fixes=[f for f in drive(1200, 1).fixes if f.time % 4 == 2])
+    loose = replace(POLICY, stale_s=5.0)
+    assert any(why == "zone" for *_, why in seconds(sparse, zones, loose))
+
+
+def test_no_fix_at_all_keeps_nothing() -> None:
+    """Without a position nothing is known, so nothing is kept."""
+    blind = replace(drive(), fixes=())
+    assert seconds(blind, Zones.empty()) == [(0, 600, "no fix")]
+    assert seconds(replace(drive(), fixes=drive().fixes[:1]), Zones.empty())[0][2] == "no fix"
+
+
+def test_frames_beyond_the_fixes_have_no_fix() -> None:
+    """Frames before the first and after the last fix are dropped for want of one."""
+    cut = replace(drive(), fixes=drive().fixes[200:-200])
+    found = seconds(cut, Zones.empty())
+    assert found[0] == (0, 100, "no fix")
+    assert found[-1] == (500, 600, "no fix")
+
+
+def test_a_stale_fix_drops_the_whole_gap() -> None:
+    """A gap longer than the limit between two fixes is dropped from one to the other."""
+    assert (200, 203, "stale fix") in seconds(without(drive(), 200, 203), Zones.empty())
+    assert (60, 540, None) in seconds(without(drive(), 200, 202), Zones.empty())
+
+
+@pytest.mark.parametrize(
+    ("lat", "lon"), [(0.0, 0.0), (float("nan"), 10.0), (45.0, float("inf")), (91.0, 10.0)]
+)
+def test_a_fix_that_is_none_does_not_bracket(lat: float, lon: float) -> None:
+    """0/0, NaN, infinity and out of range are no fixes: a run of them is a gap."""
+    spoilt = [
+        replace(f, latitude=lat, longitude=lon) if 200 < f.time - 1000 < 210 else f
+        for f in drive().fixes
+    ]
+    assert (200, 210, "stale fix") in seconds(replace(drive(), fixes=spoilt), Zones.empty())
+
+
+def test_an_impossible_jump_doubts_both_its_ends() -> None:
+    """One wild fix drops the seconds up to the second-next fix on either side."""
+    wild = [replace(f, longitude=10.5) if f.time - 1000 == 300 else f for f in drive().fixes]
+    assert (299, 301, "jump") in seconds(replace(drive(), fixes=wild), Zones.empty())
+
+
+def test_a_wild_first_fix_does_not_hide_where_the_trip_began() -> None:
+    """The trip's ends are also measured from the first and last fix that is believed."""
+    still = [
+        replace(f, latitude=45.0 + (f.time > 1300) * (f.time - 1300) * 20 * LAT)
+        for f in drive().fixes
+    ]
+    still[0] = replace(still[0], longitude=11.0)
+    found = seconds(replace(drive(), fixes=still), Zones.empty())
+    assert [row for row in found if row[2] is None] == [(310.5, 540, None)]
+
+
+def test_a_long_gap_makes_two_trips() -> None:
+    """Five minutes without a fix end one trip and begin another; all four ends are cut."""
+    first, second = drive(300).fixes, drive(300, start=2000.0).fixes
+    both = Recording(
+        "two",
+        {"front": NoPictures(1000, 2300)},
+        fixes=[*first, *(replace(f, longitude=12.0) for f in second)],
+    )
+    assert seconds(both, Zones.empty()) == [
+        (0, 60, "trip end"),
+        (60, 240, None),
+        (240, 300, "trip end"),
+        (300, 1000, "stale fix"),
+        (1000, 1060, "trip end"),
+        (1060, 1240, None),
+        (1240, 1300, "trip end"),
+    ]
+
+
+def test_unsorted_fixes_are_sorted_first() -> None:
+    """Fixes out of order give the same answer."""
+    mixed = replace(drive(), fixes=list(reversed(drive().fixes)))
+    assert seconds(mixed, point(6000)) == seconds(drive(), point(6000))
+
+
+def test_pieces_below_a_second_are_dropped() -> None:
+    """What is left of a span must be worth a clip."""
+    decision = keep([Span(1300, 1300.9, ("a",))], drive(), Zones.empty(), POLICY)
+    assert decision.kept == ()
+    assert [d.reason for d in decision.dropped] == ["too short"]
+
+
+def test_a_span_keeps_its_tags_in_every_piece() -> None:
+    """A span cut in two comes back as two pieces with its tags."""
+    decision = keep([Span(1200, 1400, ("a", "b"))], drive(), point(6000), POLICY)
+    assert decision.kept == (Span(1200, 1287, ("a", "b")), Span(1313, 1400, ("a", "b")))
+
+
+def test_a_drive_over_the_antimeridian_is_no_jump() -> None:
+    """East over 180 degrees is a drive like any other."""
+    lon = [179.95 + i / 2 * SPEED * LAT / 0.7071 for i in range(1201)]
+    fixes = [Fix(1000 + i / 2, 45.0, x if x <= 180 else x - 360) for i, x in enumerate(lon)]
+    assert seconds(replace(drive(), fixes=fixes), Zones.empty())[1] == (60, 540, None)
