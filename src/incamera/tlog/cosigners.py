@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The writer's side of witnessing: submit a checkpoint to each witness and gather cosignatures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from incamera.encoding import base64_text, decimal
+from incamera.errors import Error, InputError, IntegrityError, UnavailableError
+from incamera.tlog.checkpoint import Checkpoint
+from incamera.tlog.note import Signature, open_note
+from incamera.tlog.policy import Policy
+
+__all__ = ["WitnessClient", "Witnesses"]
+
+Prove = Callable[[int], Sequence[bytes]]
+"""From an old size, the consistency proof to the tree being submitted."""
+
+
+class WitnessClient(Protocol):
+    """One witness, in this process or behind HTTP."""
+
+    def add_checkpoint(self, body: bytes) -> tuple[int, bytes]:
+        """Submit; HTTP status and body. UnavailableError where the witness does not answer."""
+        ...
+
+
+class Witnesses:
+    """All witnesses of a log."""
+
+    def __init__(self, clients: Sequence[WitnessClient], policy: Policy) -> None:
+        self._clients = list(clients)
+        self._policy = policy
+        #: The size each client last told us it cosigned; 0 until it told: a 409 corrects it.
+        self._sizes = [0] * len(self._clients)
+
+    def cosign(self, checkpoint: Checkpoint, note: bytes, prove: Prove) -> list[Signature]:
+        """Fresh cosignatures over ``note`` by a quorum of the policy's witnesses.
+
+        Raises :class:`UnavailableError` below the quorum, :class:`IntegrityError` if any witness
+        knows a larger tree or another root: then this log's state is not its latest.
+        """
+        found: dict[str, Signature] = {}
+        reasons = []
+        names = {verifier: name for name, verifier in self._policy.witnesses.items()}
+        for number in range(len(self._clients)):
+            try:
+                for each in self._ask(number, checkpoint, note, prove):
+                    found[names[each.verifier]] = each
+            except UnavailableError as error:
+                reasons.append(error.message)
+        if not self._policy.quorum_met(found):
+            raise UnavailableError(
+                f"{checkpoint.origin}: only {len(found)} witnesses cosigned size "
+                f"{checkpoint.size}, which does not make the quorum"
+                + "".join(f"; {reason}" for reason in reasons),
+                hint="what was submitted is kept; try again when the witnesses answer",
+            )
+        return list(found.values())
+
+    def _ask(
+        self, number: int, checkpoint: Checkpoint, note: bytes, prove: Prove
+    ) -> list[Signature]:
+        """One witness's cosignatures; a 409 tells where it stands, and is answered once."""
+        where = f"witness {number + 1}"
+        status, answer = self._submit(number, checkpoint, note, prove)
+        if status == 409:
+            self._sizes[number] = _told_size(answer, where)
+            if self._sizes[number] > checkpoint.size:
+                raise IntegrityError(
+                    f"{where} has cosigned size {self._sizes[number]} of {checkpoint.origin}, "
+                    f"but this log only knows {checkpoint.size} entries",
+                    hint="its state was restored from an old backup: put the newest state back, "
+                    "or start a new log; going on would fork it",
+                )
+            status, answer = self._submit(number, checkpoint, note, prove)
+        if status == 422:
+            raise IntegrityError(
+                f"{where} refuses size {checkpoint.size} of {checkpoint.origin}: it has "
+                "cosigned another tree",
+                hint="its state was restored or forked: compare the witness's checkpoint with ours",
+            )
+        if status != 200:
+            raise UnavailableError(f"{where} answered {status}")
+        self._sizes[number] = checkpoint.size
+        return self._open(checkpoint, answer, where)
+
+    def _submit(
+        self, number: int, checkpoint: Checkpoint, note: bytes, prove: Prove
+    ) -> tuple[int, bytes]:
+        old = min(self._sizes[number], checkpoint.size)
+        proof = "".join(f"{base64_text(each)}\n" for each in prove(old))
+        body = f"old {old}\n{proof}\n".encode() + note
+        try:
+            return self._clients[number].add_checkpoint(body)
+        except Error as error:
+            raise UnavailableError(f"witness {number + 1}: {error.message}") from error
+
+    def _open(self, checkpoint: Checkpoint, answer: bytes, where: str) -> list[Signature]:
+        """The answer's lines that the policy's witnesses made; others are ignored."""
+        try:
+            lines = checkpoint.text + b"\n" + answer
+            opened = open_note(lines, list(self._policy.witnesses.values()), where)
+        except (InputError, IntegrityError) as error:
+            raise UnavailableError(f"{where}: {error.message}") from error
+        if any(each.timestamp == 0 for each in opened.verified):
+            raise UnavailableError(f"{where}: a cosignature without a time")
+        return list(opened.verified)
+
+
+def _told_size(answer: bytes, where: str) -> int:
+    try:
+        return decimal(answer.decode("ascii").removesuffix("\n"), f"{where}: size")
+    except (InputError, UnicodeDecodeError) as error:
+        raise UnavailableError(f"{where} answered 409 without its size") from error

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The writer of a tiled log: entries in, witnessed checkpoint out, or an error and no harm.
+
+The order of what becomes durable, and what a crash after each step leaves:
+
+1. ``state/batch``: the new entries and their indices. From here on these entries, and no others,
+   will stand there: recovery finishes what was begun. (Before: nothing happened.)
+2. ``public/tile/...``: bundles and tiles, written once. Readers do not look at them yet.
+3. ``state/tree``: the new size and root. Only now may that tree be signed; no other tree of that
+   size ever is, because the batch that makes it was fixed in step 1.
+4. The log signs, the witnesses cosign. Nothing of ours changes; asking again is harmless.
+5. ``public/checkpoint``: replaced once the quorum cosigned. Only now is the append answered.
+
+The partial tiles of tiles that became full are removed at the start of the next append, when the
+checkpoint that no longer needs them has been published.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from incamera import durable
+from incamera.clock import Clock
+from incamera.errors import InputError, IntegrityError
+from incamera.tlog import merkle, storage, tile
+from incamera.tlog.checkpoint import Checkpoint
+from incamera.tlog.cosigners import WitnessClient, Witnesses
+from incamera.tlog.edge import RightEdge
+from incamera.tlog.note import Signer, sign
+from incamera.tlog.policy import Policy, Witnessed
+from incamera.tlog.proof import Proof
+from incamera.tlog.reader import FolderFetch, LogReader
+from incamera.tlog.storage import Batch, Tree
+from incamera.tlog.tree import TileTree
+
+__all__ = ["Appended", "Log", "WitnessClient"]
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where a batch went: indices ``first_index`` on, in a published tree of ``size``."""
+
+    first_index: int
+    size: int
+
+
+@dataclass
+class _Memory:
+    """What the files say; dropped after any failure and read again."""
+
+    tree: Tree
+    edge: RightEdge
+    tail: list[bytes]
+    batch: Batch | None
+    published: Witnessed | None
+    #: True once a quorum confirmed, in this process, that ``tree`` is the latest they saw: the
+    #: proof that this state is no restored backup. No new tree is signed before.
+    confirmed: bool = field(default=False)
+
+    @property
+    def behind(self) -> bool:
+        """True while the decided tree is not the published one."""
+        return self.published is None or self.published.checkpoint.size < self.tree.size
+
+
+class Log:
+    """One log: its public folder, its own state folder, its key and its witnesses.
+
+    Any number of Log objects and processes may share a log: every act holds ``state/lock``.
+    """
+
+    def __init__(
+        self,
+        public: Path,
+        state: Path,
+        signer: Signer,
+        witnesses: Sequence[WitnessClient],
+        policy: Policy,
+        clock: Clock,
+    ) -> None:
+        if not any(each == signer.verifier for each in policy.logs):
+            raise InputError(f"the policy does not name the log {signer.vkey}")
+        self._public = public
+        self._state = state
+        self._signer = signer
+        self._policy = policy
+        self._clock = clock
+        self._witnesses = Witnesses(witnesses, policy)
+        self._fetch = FolderFetch(public)
+        self._memory: _Memory | None = None
+        #: True after an append failed: the same entries again are then a retry, not a repetition.
+        self._unanswered = False
+        if not (state / "tree").exists():
+            raise InputError(f"{state}: no log here", hint="make one with Log.create")
+        with self._locked():
+            pass
+
+    @classmethod
+    def create(
+        cls,
+        public: Path,
+        state: Path,
+        signer: Signer,
+        witnesses: Sequence[WitnessClient],
+        policy: Policy,
+        clock: Clock,
+    ) -> Log:
+        """Make the empty log: policy file, state, and a witnessed checkpoint of size 0."""
+        durable.folder(public)
+        durable.folder(state, mode=0o700)
+        with durable.lock(state / "lock", wait=True):
+            if (state / "tree").exists():
+                raise InputError(f"{state}: there is a log already")
+            durable.create(public / "tlog-policy", policy.text)
+            Tree(signer.name, 0, merkle.EMPTY).write(state / "tree")
+        log = cls(public, state, signer, witnesses, policy, clock)
+        log.refresh()
+        return log
+
+    @property
+    def origin(self) -> str:
+        """The log's name, first line of its checkpoints."""
+        return self._signer.name
+
+    @property
+    def policy(self) -> Policy:
+        """Whose signatures make a checkpoint of this log count."""
+        return self._policy
+
+    @property
+    def size(self) -> int:
+        """Entries under the published checkpoint."""
+        return self.checkpoint().checkpoint.size
+
+    def checkpoint(self) -> Witnessed:
+        """The published checkpoint."""
+        return self._policy.check(self._fetch("checkpoint"), str(self._public / "checkpoint"))
+
+    def append(self, entries: Sequence[bytes]) -> Appended:
+        """Take in ``entries`` (each at most 65535 bytes) as one batch.
+
+        When this returns they are on disk, in the tree, and under a published checkpoint that a
+        quorum cosigned. On UnavailableError nothing is lost: call it again with the same entries.
+        """
+        if not entries:
+            raise InputError("nothing to append")
+        tile.encode_bundle(entries)  # refuses one that is too long before anything is written
+        batch_entries = tuple(bytes(entry) for entry in entries)
+        with self._locked() as memory:
+            retry = memory.behind or self._unanswered
+            if memory.behind or not memory.confirmed:
+                self._publish(memory)
+            last = memory.batch
+            if retry and last and last.entries == batch_entries:
+                return Appended(last.first, memory.tree.size)
+            if last:
+                storage.collect(self._public, last.first, last.end)
+            batch = Batch(memory.tree.size, batch_entries)
+            batch.write(self._state / "batch")
+            self._integrate(memory, batch)
+            self._publish(memory)
+            return Appended(batch.first, batch.end)
+
+    def refresh(self, older_than: int = 0) -> Witnessed:
+        """Have the witnesses cosign the present tree again, so that its witness time moves on.
+
+        Does nothing while the published checkpoint is younger than ``older_than`` seconds.
+        """
+        with self._locked() as memory:
+            now = self._clock.now()
+            if not memory.behind and memory.published:
+                age = now - memory.published.time(self._policy)
+                if 0 <= age < older_than:
+                    return memory.published
+            return self._publish(memory)
+
+    def entry(self, index: int) -> bytes:
+        """The entry at ``index`` of the published tree."""
+        reader = LogReader(self._fetch, self._policy)
+        size = reader.checkpoint().checkpoint.size
+        return next(reader.entries(index, index + 1, size))
+
+    def proof(self, index: int) -> bytes:
+        """The ``.tlog-proof`` file of entry ``index`` under the published checkpoint."""
+        reader = LogReader(self._fetch, self._policy)
+        witnessed = reader.checkpoint()
+        hashes = reader.inclusion(index, witnessed.checkpoint.size)
+        return Proof(index, hashes, witnessed.note).format()
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[_Memory]:
+        """The state under the lock, read again if another process moved it.
+
+        A failure inside drops the memory: what is true then is what the files say.
+        """
+        with durable.lock(self._state / "lock", wait=True):
+            memory, self._memory = self._memory, None
+            if memory is None or Tree.read(self._state / "tree") != memory.tree:
+                memory = self._load()
+            try:
+                yield memory
+            except BaseException:
+                self._unanswered = True
+                raise
+            self._memory = memory
+            self._unanswered = False
+
+    def _load(self) -> _Memory:
+        """Read the files, check that they belong together, and finish a batch that was begun."""
+        tree = Tree.read(self._state / "tree")
+        batch = Batch.read(self._state / "batch")
+        if tree.origin != self.origin:
+            raise InputError(f"{self._state}: this is the state of the log {tree.origin!r:.80}")
+        if self._fetch("tlog-policy") != self._policy.text:
+            raise InputError(f"{self._public / 'tlog-policy'}: not the policy this log runs under")
+        published = self.checkpoint() if (self._public / "checkpoint").exists() else None
+        edge = storage.read_edge(self._public, tree.size)
+        if edge.root() != tree.root:
+            raise IntegrityError(
+                f"{self._public}: the tiles do not make the root that the log's state records",
+                hint="restore public/tile from a backup or a mirror",
+            )
+        if published:
+            self._check_published(published.checkpoint, tree)
+        memory = _Memory(tree, edge, storage.read_tail(self._public, edge), batch, published)
+        if batch and batch.first == tree.size:
+            self._integrate(memory, batch)
+        elif batch and batch.end != tree.size:
+            raise IntegrityError(f"{self._state}: tree and batch are not of one time")
+        return memory
+
+    def _check_published(self, published: Checkpoint, tree: Tree) -> None:
+        """The published tree must be the decided one or a beginning of it."""
+        if published.size > tree.size:
+            raise IntegrityError(
+                f"{self._state}: knows {tree.size} entries, but {published.size} were published",
+                hint="the state was restored from an old backup: put the newest state back, or "
+                "start a new log; going on would fork it",
+            )
+        prefix = merkle.subtree(0, published.size, TileTree(self._fetch, tree.size).get)
+        if prefix != published.root:
+            raise IntegrityError(f"{self._public}: the published checkpoint is of another tree")
+
+    def _integrate(self, memory: _Memory, batch: Batch) -> None:
+        """Steps 2 and 3: tiles, then the state that allows to sign them."""
+        storage.write_tiles(self._public, memory.edge, memory.tail, batch.entries)
+        memory.tree = Tree(self.origin, memory.edge.size, memory.edge.root())
+        memory.tree.write(self._state / "tree")
+        memory.batch = batch
+
+    def _publish(self, memory: _Memory) -> Witnessed:
+        """Steps 4 and 5: sign the decided tree, have it cosigned, publish."""
+        checkpoint = Checkpoint(self.origin, memory.tree.size, memory.tree.root)
+        note = sign(checkpoint.text, [self._signer])
+        tree = TileTree(self._fetch, checkpoint.size)
+        fresh = self._witnesses.cosign(
+            checkpoint, note, lambda old: merkle.consistency_proof(old, tree.size, tree.get)
+        )
+        note += b"".join(each.line for each in fresh)
+        witnessed = self._policy.check(note)
+        durable.write(self._public / "checkpoint", note)
+        memory.published = witnessed
+        memory.confirmed = True
+        return witnessed
