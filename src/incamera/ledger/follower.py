@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from incamera import durable
 from incamera.clock import Clock
 from incamera.errors import IntegrityError
 from incamera.ids import Digest
@@ -19,6 +20,8 @@ from incamera.tlog.policy import Policy, Witnessed
 from incamera.tlog.reader import LogReader
 
 __all__ = ["Follower"]
+
+_SUSPECT = ".suspect.note"
 
 
 class Follower:
@@ -60,30 +63,62 @@ class Follower:
         # One transaction around the fetch as well: a second process cannot move the state on in
         # between and make an honest checkpoint look like a rollback.
         with self.state.transaction():
-            witnessed = seen or self.reader.checkpoint()
-            checkpoint = witnessed.checkpoint
-            self._refuse_fork_and_rollback(witnessed)
-            time = max(witnessed.time(self.policy), self.state.time)
-            start = self.state.size
-            entries = self.reader.entries(start, checkpoint.size, checkpoint.size)
-            for index, entry in enumerate(entries, start):
-                self.state.apply(index, entry, time)
-            if self.state.applied != checkpoint.size:
-                raise IntegrityError(f"the log did not give all {checkpoint.size} entries")
-            self.state.accept(witnessed.note, checkpoint.root, time)
+            # Not reader.checkpoint(): of two roots it would raise before both notes are kept.
+            witnessed = seen or self.policy.check(self.reader.fetch("checkpoint"))
+            self._refuse_fork(witnessed)
+            self._refuse_rollback(witnessed.checkpoint)
+            try:
+                self._read(witnessed)
+            except IntegrityError:
+                self._suspect(witnessed)
+                raise
         return witnessed
 
-    def _refuse_fork_and_rollback(self, witnessed: Witnessed) -> None:
+    def _read(self, witnessed: Witnessed) -> None:
         checkpoint = witnessed.checkpoint
-        if self.state.note is None:
-            return
+        # A reader of its own: a root that turns out wrong must not be remembered as trusted.
+        reader = LogReader(self.reader.fetch, self.policy)
+        reader.trust(checkpoint)
+        time = max(witnessed.time(self.policy), self.state.time)
+        start = self.state.size
+        entries = reader.entries(start, checkpoint.size, checkpoint.size)
+        for index, entry in enumerate(entries, start):
+            self.state.apply(index, entry, time)
+        if self.state.applied != checkpoint.size:
+            raise IntegrityError(f"the log did not give all {checkpoint.size} entries")
+        self.state.accept(witnessed.note, checkpoint.root, time)
+
+    def _refuse_fork(self, witnessed: Witnessed) -> None:
+        """Compare with the notes of that size that we stood under, or could not."""
+        checkpoint = witnessed.checkpoint
         self._same_origin(checkpoint)
-        if (known := self.state.checkpoint(checkpoint.size)) and known[0] != checkpoint.root:
-            self.freeze(known[1], witnessed.note)
+        known = self.state.checkpoint(checkpoint.size)
+        for note in (known[1] if known else None, self._suspected(checkpoint.size)):
+            if note is None or note.startswith(checkpoint.text):
+                continue
+            self.freeze(note, witnessed.note)
             raise IntegrityError(
                 f"the log forked: two roots for size {checkpoint.size}; both notes are kept",
                 hint="publish the proof; nothing is opened from this log any more",
             )
+
+    def _suspect(self, witnessed: Witnessed) -> None:
+        """Keep a cosigned note that the entries we can read contradict.
+
+        Alone it proves nothing (the copy we read may be the bad one), but it convicts the log as
+        soon as another root for that size turns up. It bears the quorum's signatures, so it is
+        not for everybody to fill the disk with.
+        """
+        if self.folder is not None and self._suspected(witnessed.checkpoint.size) is None:
+            durable.folder(self.folder)
+            path = self.folder / f"{witnessed.checkpoint.size}{_SUSPECT}"
+            durable.write(path, witnessed.note)
+
+    def _suspected(self, size: int) -> bytes | None:
+        path = self.folder / f"{size}{_SUSPECT}" if self.folder else None
+        return path.read_bytes() if path and path.exists() else None
+
+    def _refuse_rollback(self, checkpoint: Checkpoint) -> None:
         if checkpoint.size < self.state.size:
             raise IntegrityError(
                 f"the log went back: {checkpoint.size} entries after {self.state.size}",
@@ -91,7 +126,9 @@ class Follower:
             )
 
     def _same_origin(self, checkpoint: Checkpoint) -> None:
-        origin = (self.state.note or b"").split(b"\n", 1)[0].decode("utf-8")
+        if self.state.note is None:
+            return
+        origin = self.state.note.split(b"\n", 1)[0].decode("utf-8")
         if checkpoint.origin != origin:
             raise IntegrityError(
                 f"a checkpoint of {checkpoint.origin!r:.80}, not of {origin!r:.80}"
