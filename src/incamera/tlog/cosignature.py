@@ -10,7 +10,7 @@ from __future__ import annotations
 from incamera.errors import InputError
 from incamera.tlog.checkpoint import Checkpoint
 
-__all__ = ["MAX_TIME", "ed25519_message", "join", "mldsa_message", "split"]
+__all__ = ["MAX_TIME", "ed25519_message", "join", "mldsa_message", "split", "subtree_message"]
 
 MAX_TIME = 2**63 - 1
 """The latest timestamp a cosignature may carry."""
@@ -40,11 +40,20 @@ def ed25519_message(timestamp: int, text: bytes) -> bytes:
 
 
 def mldsa_message(name: str, timestamp: int, checkpoint: Checkpoint) -> bytes:
-    """Type 0x06: the binary ``cosigned_message`` for the whole tree (start 0, end = size)."""
-    parts = [_LABEL]
-    for value, tail in ((name, timestamp.to_bytes(8, "big")), (checkpoint.origin, bytes(8))):
-        data = value.encode()
+    """Type 0x06 over a checkpoint: the subtree from the first leaf to the last."""
+    tree = (checkpoint.origin, 0, checkpoint.size, checkpoint.root)
+    return subtree_message(name, timestamp, *tree)
+
+
+def subtree_message(
+    name: str, timestamp: int, origin: str, start: int, end: int, root: bytes
+) -> bytes:
+    """Type 0x06: the binary ``cosigned_message`` for leaves ``start`` to ``end``."""
+    names = []
+    for each in (name, origin):
+        data = each.encode()
         if not 1 <= len(data) <= 255:
-            raise InputError(f"an ML-DSA cosignature allows names of 1 to 255 bytes: {value!r:.60}")
-        parts += [bytes([len(data)]), data, tail]
-    return b"".join((*parts, checkpoint.size.to_bytes(8, "big"), checkpoint.root))
+            raise InputError(f"an ML-DSA cosignature allows names of 1 to 255 bytes: {each!r:.60}")
+        names.append(bytes([len(data)]) + data)
+    time, low, high = (number.to_bytes(8, "big") for number in (timestamp, start, end))
+    return b"".join((_LABEL, names[0], time, names[1], low, high, root))
