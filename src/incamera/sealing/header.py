@@ -63,7 +63,7 @@ class ShareWrap:
         fields = exact_keys(value, names, where)
         return cls(
             parse_name(fields["trustee"], f"{where}: trustee"),
-            _int(fields["epoch"], 0, 2**31, f"{where}: epoch"),
+            _int(fields["epoch"], 0, 2**31 - 1, f"{where}: epoch"),
             *(parse_digest(fields[n], f"{where}: {n}") for n in ("key", "digest", "commitment")),
         )
 
