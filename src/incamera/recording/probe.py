@@ -152,10 +152,11 @@ def _first(
 
 
 def _display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
-    for data in picture.side_data.keys():  # noqa: SIM118 - iterating yields the data, not its type
-        if data.type.name == "DISPLAYMATRIX":
-            return tuple(memoryview(bytes(data)).cast("i"))
-    return None
+    side_data: Any = picture.side_data  # typed for motion vectors only
+    try:
+        return tuple(memoryview(bytes(side_data["DISPLAYMATRIX"])).cast("i"))
+    except KeyError:
+        return None
 
 
 def _created(container: av.container.InputContainer, stream: av.VideoStream) -> float | None:

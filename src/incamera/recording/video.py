@@ -15,6 +15,7 @@ no decoder can notice (damage that is itself a valid stream) is redacted as it i
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -216,7 +217,7 @@ class VideoTrack:
         if len(sizes) != 1:
             names = ", ".join(str(p.probe.path) for p in pieces[:3])
             raise InputError(f"{names}: the picture size changes within one camera")
-        for before, after in zip(pieces, pieces[1:], strict=False):
+        for before, after in itertools.pairwise(pieces):
             if after.start < before.end - after.probe.start - 1.0:
                 raise InputError(
                     f"{after.probe.path}: starts before {before.probe.path} ends",

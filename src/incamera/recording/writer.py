@@ -16,7 +16,7 @@ mp4, mov         the same    H.264
 matroska         matroska    H.264
 webm             webm        VP9, since WebM allows no H.264
 mpegts, flv      the same    H.264
-avi              avi         H.264 if it was, else Motion JPEG (AVI has no times, only counts)
+avi              avi         H.264 if its count starts at 1, else Motion JPEG (see ``_codec``)
 ===============  ==========  ==================================================================
 
 What leaves: sound, subtitles, data tracks, titles, creation times, positions, encoder tags, and
@@ -50,15 +50,8 @@ __all__ = ["VideoWriter"]
 _X264 = {"preset": "superfast", "crf": "20", "bf": "0", "a53cc": "0"}
 _VP9 = {"deadline": "realtime", "cpu-used": "8", "crf": "24", "b": "0", "row-mt": "1"}
 _MJPEG = {"qmin": "2", "qmax": "4"}
-_MUXERS = {
-    "mp4": "mp4",
-    "mov": "mov",
-    "matroska": "matroska",
-    "webm": "webm",
-    "avi": "avi",
-    "mpegts": "mpegts",
-    "flv": "flv",
-}
+_MUXERS = frozenset({"mp4", "mov", "matroska", "webm", "avi", "mpegts", "flv"})
+_MPEG_RANGE, _SMPTE170M = 1, 6  # what FFmpeg makes of RGB where nothing else is said
 _WINDOW = 32  # packets held back to find decoding times for presentation times out of order
 
 
@@ -67,15 +60,24 @@ class VideoWriter:
 
     ``dest``: a path (appears whole or not at all) or a file open for reading and writing.
     ``like``: the source, whose container, size, time base, colours and rotation are kept.
+    ``container``: another one than the source's, by its name in the table above.
     ``origin``: None keeps every pts as it is; a time on the recording's clock becomes 0 (to cut
     a clip out of a drive with all cameras in step).
 
     :class:`InputError` if a time cannot be held exactly by the container.
     """
 
-    def __init__(self, dest: BinaryIO | Path, like: Probe, *, origin: float | None = None) -> None:
+    def __init__(
+        self,
+        dest: BinaryIO | Path,
+        like: Probe,
+        *,
+        container: str | None = None,
+        origin: float | None = None,
+    ) -> None:
         self._dest = dest
         self._like = like
+        self._muxer = container or like.container
         self._origin = origin
         self._shift: int | None = None if origin is not None else 0
         self._stack = contextlib.ExitStack()
@@ -86,10 +88,9 @@ class VideoWriter:
         self.frames = 0
 
     def __enter__(self) -> Self:
-        muxer = _MUXERS.get(self._like.container)
-        if muxer is None:
+        if self._muxer not in _MUXERS:
             raise InputError(
-                f"{self._like.path}: cannot write {self._like.container} files",
+                f"{self._like.path}: cannot write {self._muxer} files",
                 hint="convert the recording to MP4 first",
             )
         with contextlib.ExitStack() as stack:
@@ -98,28 +99,31 @@ class VideoWriter:
                 stack.enter_context(durable.atomic(dest)) if isinstance(dest, Path) else dest
             )
             self._container = av.open(
-                self._file, "w", format=muxer, container_options=self._options(muxer)
+                self._file, "w", format=self._muxer, container_options=self._options()
             )
+            if self._muxer == "mpegts":  # its service table would name the encoder
+                self._container.metadata.update(service_provider="-", service_name="-")
             stack.callback(self._container.close)
             self._stream = self._add_stream()
             self._stack = stack.pop_all()
         self._filter: BitStreamFilterContext | None = None
         return self
 
-    def _options(self, muxer: str) -> dict[str, str]:
+    def _options(self) -> dict[str, str]:
         options = {"fflags": "bitexact"}  # no version, no date, no random number
-        if muxer in {"mp4", "mov"}:
+        if self._muxer in {"mp4", "mov"}:
             # The edit list counts in the movie's time scale: a coarser one would move the start.
             scale = str(self._like.time_base.denominator)
             options |= {"video_track_timescale": scale, "movie_timescale": scale}
-        if muxer == "mpegts":
+        if self._muxer == "mpegts":
             options["mpegts_copyts"] = "1"
         return options
 
     def _codec(self) -> tuple[str, dict[str, str]]:
-        if self._like.container == "webm":
+        if self._muxer == "webm":
             return "libvpx-vp9", _VP9
-        if self._like.container == "avi" and self._like.codec != "h264":
+        # AVI has no times, it counts frames; H.264 in it reads as starting at 1, others at 0.
+        if self._muxer == "avi" and self._like.start_pts == 0:
             return "mjpeg", _MJPEG
         return "libx264", _X264
 
@@ -134,6 +138,8 @@ class VideoWriter:
         context.time_base = like.time_base
         context.sample_aspect_ratio = like.sample_aspect
         context.color_range, context.colorspace = like.color_range, like.colorspace
+        if av.VideoFormat(like.pixel_format).is_rgb:
+            context.color_range, context.colorspace = _MPEG_RANGE, _SMPTE170M  # as reformatted
         context.color_primaries, context.color_trc = like.color_primaries, like.color_trc
         context.flags |= av.codec.context.Flags.bitexact
         context.thread_type = "AUTO"
@@ -178,6 +184,7 @@ class VideoWriter:
                 for clean in self._without_sei(packet):
                     self._hold(clean)
             if picture is None:
+                self._last_duration()
                 while self._held:
                     self._release()
         except (av.FFmpegError, ValueError) as error:
@@ -195,10 +202,17 @@ class VideoWriter:
         if self._held:
             before = self._held[-1]
             before.duration = max(0, packet.pts - (before.pts or 0))
-            packet.duration = before.duration  # of the last frame nobody says how long it lasts
+            packet.duration = before.duration
         self._held.append(packet)
         if len(self._held) > _WINDOW:
             self._release()
+
+    def _last_duration(self) -> None:
+        """The last frame lasts to the end of the source, if it is the source's last one."""
+        last = self._held[-1]
+        left = self._like.end_pts - (last.pts or 0)
+        if self._origin is None and left > 0:
+            last.duration = left
 
     def _release(self) -> None:
         """Send the oldest packet on its way.
@@ -214,9 +228,11 @@ class VideoWriter:
         if self._last_dts is not None and dts <= self._last_dts:
             raise InputError(f"{self._like.path}: two frames have the same time or stand far apart")
         packet = self._held.popleft()
-        packet.dts = self._last_dts = dts
-        packet.stream = self._stream
         self._written.update(_line(packet.pts or 0, self._like.time_base))
+        packet.dts = self._last_dts = dts
+        if self._muxer == "avi":
+            packet.pts = packet.dts = dts - self._like.start_pts
+        packet.stream = self._stream
         self._container.mux_one(packet)
 
     def __exit__(
@@ -253,8 +269,8 @@ class VideoWriter:
             raise InputError(f"{self._like.path}: what was written cannot be read back") from error
         if count != self.frames or found.digest() != self._written.digest():
             raise InputError(
-                f"{self._like.path}: a {self._like.container} file cannot hold the times of its "
-                "frames exactly",
+                f"{self._like.path}: a file of kind {self._muxer} cannot hold the times of "
+                "its frames exactly",
                 hint="convert the recording to MP4 first",
             )
 
@@ -267,17 +283,15 @@ def _pixel_format(codec: str, like: Probe) -> str:
     """The source's pixel format, or the nearest that the encoder takes at this size."""
     offered = {f.name for f in av.Codec(codec, "w").video_formats or ()}
     source = av.VideoFormat(like.pixel_format, like.width, like.height)
-    odd_width, odd_height = like.width % 2 == 1, like.height % 2 == 1
-    if codec != "libx264":
-        odd_width = odd_height = False  # VP9 and JPEG crop by themselves
-    full = source.is_rgb or len(source.components) == 1
-    wide = odd_width or full or source.chroma_width() == like.width
-    tall = odd_height or wide or source.chroma_height() == like.height
-    sampling = "444" if wide else "422" if tall else "420"
-    deep = max(component.bits for component in source.components) > 8
-    fitting = like.pixel_format in offered and not (odd_width or odd_height)
-    if fitting and not source.is_rgb:
+    x264 = codec == "libx264"  # VP9 and JPEG crop odd sizes by themselves
+    odd_width, odd_height = x264 and like.width % 2 == 1, x264 and like.height % 2 == 1
+    jpeg = codec == "mjpeg" or like.pixel_format.startswith("yuvj")
+    if like.pixel_format in offered and not (odd_width or odd_height or codec == "mjpeg"):
         return like.pixel_format
-    jpeg = like.pixel_format.startswith("yuvj") and not deep
-    wanted = f"yuv{'j' if jpeg else ''}{sampling}p{'10le' if deep else ''}"
+    whole = source.is_rgb or len(source.components) < 3
+    wide = odd_width or whole or source.chroma_width() == like.width
+    tall = odd_height or wide or source.chroma_height() == like.height
+    sampling = "444" if wide or odd_height else "422" if tall else "420"
+    deep = max(component.bits for component in source.components) > 8
+    wanted = f"yuv{'j' if jpeg and not deep else ''}{sampling}p{'10le' if deep else ''}"
     return wanted if wanted in offered else f"yuv{sampling}p"
