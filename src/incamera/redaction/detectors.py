@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from incamera.errors import UnavailableError
 from incamera.recording.model import Box
 from incamera.redaction.model import Detector
 
@@ -22,10 +23,16 @@ def default_detectors() -> list[Detector]:
 
     To redact with half of the detectors would look the same and betray the other half.
     """
-    from incamera.redaction.centerface import CenterFace
-    from incamera.redaction.heatmap import HeatmapDetector
+    try:
+        from incamera.redaction.centerface import CenterFace
+        from incamera.redaction.heatmap import HeatmapDetector
 
-    return [CenterFace(), HeatmapDetector()]
+        return [CenterFace(), HeatmapDetector()]
+    except ImportError as error:
+        raise UnavailableError(
+            f"a detector cannot be loaded: {error}",
+            hint="install incamera with its dependencies again",
+        ) from error
 
 
 def look(detectors: Sequence[Detector], image: NDArray[np.uint8]) -> list[Box]:

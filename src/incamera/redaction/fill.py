@@ -34,15 +34,15 @@ __all__ = ["Fill", "FillKind", "snap"]
 
 FillKind = Literal["solid", "mosaic"]
 
-Plane = NDArray[np.uint8]  # height x width x channels, a view into the picture
+Plane = NDArray[np.uint8] | NDArray[np.uint16]  # height x width x channels, a view into the picture
 Area = tuple[int, int, int, int]  # left, top, right, bottom in whole pixels; right, bottom excluded
 
-# Eight bits a sample, one plane a component (or one packed): what numpy can address in place.
-# Everything else (10 bit, nv12, palettes, alpha) is converted before it is filled.
+# One plane a component (or one packed), one or two bytes a sample: what numpy can address in
+# place. The number is the bits of a sample. All else (nv12, palettes, alpha) is converted first.
 _NATIVE = {
-    "yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "gray", "rgb24",
+    "yuv420p": 8, "yuv422p": 8, "yuv444p": 8, "yuvj420p": 8, "yuvj422p": 8, "yuvj444p": 8,
+    "yuv420p10le": 10, "yuv422p10le": 10, "yuv444p10le": 10, "gray": 8, "rgb24": 8,
 }  # fmt: skip
-_GREY = 128
 _CELLS = 5  # at most so many cells a side: 25 means tell no face from another
 _CELL = 8  # pixels: in a small box fewer cells, so that a cell never shows a stroke of a letter
 
@@ -104,6 +104,7 @@ class Fill:
 
     def _destroy(self, source: av.VideoFrame, picture: av.VideoFrame, hit: list[Cover]) -> None:
         before, after = _planes(source), _planes(picture)
+        grey = 1 << (_NATIVE[picture.format.name] - 1)
         grids: dict[int, list[Plane]] = {}
         for cover in hit:
             areas = [_area(cover.box, picture, plane) for plane in after]
@@ -113,9 +114,10 @@ class Fill:
                 ]
             for number, (plane, area) in enumerate(zip(after, areas, strict=True)):
                 part = _part(plane, area)
-                part[:] = (
-                    _stretch(grids[cover.track][number], part) if self.kind == "mosaic" else _GREY
-                )
+                if self.kind == "mosaic":
+                    part[:] = _stretch(grids[cover.track][number], part)
+                else:
+                    part[:] = grey
         self._grids = grids
 
 
@@ -147,12 +149,13 @@ def _copy(picture: av.VideoFrame) -> av.VideoFrame:
 def _planes(picture: av.VideoFrame) -> list[Plane]:
     """Views into the picture, one a plane."""
     channels = 3 if picture.format.name == "rgb24" else 1
+    kind = np.dtype(np.uint8 if _NATIVE[picture.format.name] == 8 else "<u2")
     return [
         np.ndarray(
             (plane.height, plane.width, channels),
-            np.uint8,
+            kind,
             buffer=memoryview(plane),
-            strides=(plane.line_size, channels, 1),
+            strides=(plane.line_size, channels * kind.itemsize, kind.itemsize),
         )
         for plane in picture.planes
     ]
@@ -179,12 +182,13 @@ def _part(plane: Plane, area: Area) -> Plane:
 def _grid(part: Plane) -> Plane:
     """Means of the cells of ``part``: at most 5 x 5 x channels."""
     rows, columns = (min(_CELLS, max(1, side // _CELL)) for side in part.shape[:2])
-    return np.array(
+    means = np.array(
         [
             [cell.mean((0, 1)) for cell in np.array_split(row, columns, axis=1)]
             for row in np.array_split(part, rows, axis=0)
         ]
-    ).astype(np.uint8)
+    )
+    return means.astype(np.uint8) if part.dtype == np.uint8 else means.astype(np.uint16)
 
 
 def _stretch(grid: Plane, part: Plane) -> Plane:

@@ -6,6 +6,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
 
 from incamera.errors import Error, UnavailableError
 from incamera.ids import Digest
@@ -76,11 +79,29 @@ class Redactor:
     def _look(self, frame: Frame) -> list[Box]:
         where = f"{frame.camera}, frame {frame.index}"
         try:
-            return look(self.detectors, frame.rgb())
+            turns = round(frame.picture.rotation / 90) % 4
+            boxes = look(self.detectors, np.ascontiguousarray(np.rot90(frame.rgb(), turns)))
+            return [_turned(box, turns, frame) for box in boxes]
         except Error:
             raise
         except Exception as error:  # whatever a runtime raises: the clip must fail
             raise UnavailableError(f"{where}: a detector failed: {error}") from error
+
+
+def _turned(box: Box, turns: int, frame: Frame) -> Box:
+    """``box``, found in the picture turned left by ``turns`` right angles, where it is stored.
+
+    Cameras held on their side store what they see lying and say so; detectors want it upright.
+    """
+    width, height = frame.picture.width, frame.picture.height
+    match turns:
+        case 1:
+            return replace(box, x=width - box.y - box.h, y=box.x, w=box.h, h=box.w)
+        case 2:
+            return replace(box, x=width - box.x - box.w, y=height - box.y - box.h)
+        case 3:
+            return replace(box, x=box.y, y=height - box.x - box.w, w=box.h, h=box.w)
+    return box
 
 
 class _Lane:
