@@ -64,10 +64,8 @@ def _document(outcome: Outcome) -> dict[str, object]:
 
 
 def _lines(outcome: Outcome, dest: Path, report: Path | None) -> list[str]:
-    lines = [
-        f"{dest}: {outcome.files} files, {outcome.frames} frames; "
-        f"{outcome.boxes} faces and plates destroyed"
-    ]
+    did = f"{outcome.files} files, {outcome.frames} frames, {outcome.boxes} boxes destroyed"
+    lines = [f"{dest}: {did}"]
     if outcome.kept:
         lines.append(f"{outcome.kept} of the files were finished by an earlier run")
     if outcome.left_out:
