@@ -26,14 +26,14 @@ _MAX = 1 << 22
 def keep(folder: Path, ours: bytes, theirs: bytes, seen: int) -> Digest:
     """Keep two notes as ``<digest>.fork.json`` in ``folder``; the digest of that file.
 
-    ``seen`` is the POSIX time it was noticed. Kept once: a pair that lies there stays as it is.
+    ``seen`` is the POSIX time it was noticed. The first proof stays, and is enough.
     """
+    if kept := found(folder):
+        return digest(kept[0].read_bytes())
     notes = {"ours": base64_text(ours), "theirs": base64_text(theirs)}
-    name = digest(canonical(notes))
-    path = folder / f"{name}{_SUFFIX}"
-    if not path.exists():
-        durable.create(path, canonical({"v": 1, "seen": seen, **notes}), mode=0o644)
-    return digest(path.read_bytes())
+    data = canonical({"v": 1, "seen": seen, **notes})
+    durable.create(folder / f"{digest(data)}{_SUFFIX}", data)
+    return digest(data)
 
 
 def found(folder: Path) -> list[Path]:

@@ -15,6 +15,7 @@ from incamera.errors import IntegrityError
 from incamera.ids import Digest
 from incamera.ledger import evidence
 from incamera.ledger.state import State
+from incamera.tlog import merkle
 from incamera.tlog.checkpoint import Checkpoint
 from incamera.tlog.policy import Policy, Witnessed
 from incamera.tlog.reader import LogReader
@@ -73,6 +74,23 @@ class Follower:
                 self._suspect(witnessed)
                 raise
         return witnessed
+
+    def reconcile(self, witnessed: Witnessed) -> None:
+        """Make sure that a checkpoint from elsewhere (already checked) shows the log we follow.
+
+        A larger one is followed; a smaller one must be consistent with ours. Errors as in
+        :meth:`follow`.
+        """
+        checkpoint = witnessed.checkpoint
+        if checkpoint.size >= self.state.size or self.frozen:
+            self.follow(witnessed)
+            return
+        self._refuse_fork(witnessed)
+        ours = self.policy.check(self.state.note or b"", "our own checkpoint").checkpoint
+        reader = LogReader(self.reader.fetch, self.policy)
+        reader.trust(ours)
+        proof = reader.consistency(checkpoint.size, ours.size)
+        merkle.verify_consistency(checkpoint.size, ours.size, checkpoint.root, ours.root, proof)
 
     def _read(self, witnessed: Witnessed) -> None:
         checkpoint = witnessed.checkpoint

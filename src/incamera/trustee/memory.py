@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a trustee itself did, kept apart from what the log says: grants, refusals, recipients.
+
+INVARIANT: a grant's rows and the exact bytes of its log entry are committed before the entry is
+appended, and the entry's index before a share leaves. So after a crash at any point the same
+request is granted under the same entry, counted once, to the same key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from incamera.errors import IntegrityError
+from incamera.ids import Digest, Name
+from incamera.ledger.database import Database
+
+__all__ = ["Intent", "Memory"]
+
+_SCHEMA = """
+CREATE TABLE recipients (leaf BLOB PRIMARY KEY, recipient BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE intents (
+    id INTEGER PRIMARY KEY, leaf BLOB NOT NULL, reader TEXT NOT NULL, day INTEGER NOT NULL,
+    count INTEGER NOT NULL, entry BLOB NOT NULL, at INTEGER);
+CREATE INDEX intents_reader ON intents (reader, day);
+CREATE TABLE granted (
+    leaf BLOB NOT NULL, capsule BLOB NOT NULL, intent INTEGER NOT NULL,
+    PRIMARY KEY (leaf, capsule)) WITHOUT ROWID;
+CREATE TABLE refused (
+    leaf BLOB NOT NULL, code TEXT NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY (leaf, code)) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A grant entry we decided on; ``index`` is None until it was seen in the log."""
+
+    id: int
+    entry: bytes
+    index: int | None
+
+
+class Memory:
+    """One trustee's own tables, in a file."""
+
+    def __init__(self, path: Path) -> None:
+        """``path``: made if missing."""
+        self._database = Database(path, schema=_SCHEMA)
+
+    def pin_recipient(self, leaf: Digest, recipient: bytes) -> None:
+        """Shares for ``leaf`` go to ``recipient`` only, from now on."""
+        raw = bytes.fromhex(leaf)
+        self._database.run("INSERT OR IGNORE INTO recipients VALUES (?, ?)", raw, recipient)
+        row = self._database.one("SELECT recipient FROM recipients WHERE leaf = ?", raw)
+        if row is None or bytes(row[0]) != recipient:
+            raise IntegrityError("this request was granted to another recipient key before")
+
+    def intent(self, leaf: Digest, capsule: Digest) -> Intent | None:
+        """The grant that covers ``capsule`` for ``leaf``, if we decided on one."""
+        row = self._database.one(
+            "SELECT id, entry, at FROM granted JOIN intents ON intent = id "
+            "WHERE granted.leaf = ? AND capsule = ?",
+            bytes.fromhex(leaf),
+            bytes.fromhex(capsule),
+        )
+        return None if row is None else Intent(row[0], bytes(row[1]), row[2])
+
+    def intend(
+        self, leaf: Digest, capsules: Iterable[Digest], reader: Name, day: int, entry: bytes
+    ) -> None:
+        """Decide to grant ``capsules`` under the log entry ``entry``; counted on ``day``."""
+        raw, wanted = bytes.fromhex(leaf), list(capsules)
+        with self._database.transaction():
+            row = self._database.one(
+                "INSERT INTO intents (leaf, reader, day, count, entry) VALUES (?, ?, ?, ?, ?) "
+                "RETURNING id",
+                *(raw, reader, day, len(wanted), entry),
+            )
+            assert row is not None
+            for capsule in wanted:
+                self._database.run(
+                    "INSERT INTO granted VALUES (?, ?, ?)", raw, bytes.fromhex(capsule), row[0]
+                )
+
+    def logged(self, intent: Intent, index: int) -> None:
+        """The entry of ``intent`` was seen at ``index``."""
+        self._database.run("UPDATE intents SET at = ? WHERE id = ?", index, intent.id)
+
+    def granted_on(self, reader: Name, day: int) -> int:
+        """Capsules we granted ``reader`` on ``day``."""
+        row = self._database.one(
+            "SELECT COALESCE(SUM(count), 0) FROM intents WHERE reader = ? AND day = ?", reader, day
+        )
+        return int(row[0]) if row else 0
+
+    def refused(self, leaf: Digest) -> Iterator[Name]:
+        """The codes of the refusals we logged for ``leaf``."""
+        rows = self._database.rows(
+            "SELECT code FROM refused WHERE leaf = ?", (bytes.fromhex(leaf),)
+        )
+        return (Name(row[0]) for row in rows)
+
+    def refuse(self, leaf: Digest, code: Name, index: int) -> None:
+        """We logged a refusal of ``leaf`` at ``index``."""
+        self._database.run(
+            "INSERT OR IGNORE INTO refused VALUES (?, ?, ?)", bytes.fromhex(leaf), code, index
+        )
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._database.close()

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Why a trustee refuses: one small function for each check, in the order they are made. Pure.
+
+Each takes what it looks at and raises: :class:`IntegrityError` where a proof does not hold,
+:class:`RefusedError` (a :class:`PolicyError` with a code, for the public refusal) where a rule
+forbids.
+The attacks they answer are tests of the same names, ``tests/unit/trustee/test_attack_*.py``.
+Time here is witness time: neither the requester's, nor the log's, nor one machine's.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Collection
+
+from incamera.errors import InputError, IntegrityError, PolicyError
+from incamera.ids import Digest, Name, digest
+from incamera.ledger.codec import Signed, decode, parse_capsule_list
+from incamera.ledger.entries import CapsuleList, RequestEntry
+from incamera.ledger.queries import Queries
+from incamera.ledger.request import CapsuleEvidence, GrantRequest
+from incamera.ledger.rows import Admitted, Party, Requested
+from incamera.sealing.header import Header, ShareWrap, open_header
+from incamera.tlog import merkle
+from incamera.tlog.policy import Policy, Witnessed
+
+__all__ = [
+    "MAX_AGE",
+    "MAX_AHEAD",
+    "RefusedError",
+    "admitted",
+    "fresh",
+    "from_an_enrolled_car",
+    "included",
+    "known_policy",
+    "named",
+    "not_erased",
+    "not_expired",
+    "notice_passed",
+    "our_share",
+    "parse_leaf",
+    "read_by_us",
+    "requester",
+    "same_policy",
+    "still_enrolled",
+    "within_quota",
+    "witnessed",
+]
+
+MAX_AGE = 3_600
+"""Seconds: an older checkpoint may hide what happened since."""
+
+MAX_AHEAD = 30
+"""Seconds: a witness further ahead of our clock has a wrong clock, or we have."""
+
+
+class RefusedError(PolicyError):
+    """A rule forbids it; ``code`` stands in the public refusal entry."""
+
+    def __init__(
+        self, code: str, message: str, *, hint: str | None = None, public: bool = True
+    ) -> None:
+        """``public``: log it. False where not the request but who shows it is at fault."""
+        super().__init__(message, hint=hint)
+        self.code = Name(code)
+        self.public = public
+
+
+# The request
+
+
+def parse_leaf(leaf: bytes) -> tuple[Signed, RequestEntry]:
+    """The request in these exact bytes, which are hashed as they are and never re-encoded."""
+    signed = decode(leaf, "request")
+    if not isinstance(signed.entry, RequestEntry):
+        raise InputError(f"request: a {signed.entry.type} entry is none")
+    return signed, signed.entry
+
+
+def requester(state: Queries, signed: Signed, entry: RequestEntry) -> Party:
+    """The reader, enrolled now and not revoked, whose present key signed the request."""
+    region = state.region
+    if region is None or entry.region != region.region:
+        raise RefusedError("region", f"this is not the log of region {entry.region}")
+    party = state.party("reader", entry.reader)
+    if party is None:
+        raise RefusedError("requester", f"no reader {entry.reader} is enrolled")
+    signed.envelope.verify(party.key)
+    return party
+
+
+def still_enrolled(state: Queries, name: Name, public: bytes) -> None:
+    """We are a trustee of this log, under our present key: else our grants would be void."""
+    party = state.party("trustee", name)
+    if party is None or party.key != public:
+        raise RefusedError("trustee", f"trustee {name} is not enrolled with its present key")
+
+
+# The log
+
+
+def witnessed(note: bytes, policy: Policy) -> Witnessed:
+    """The checkpoint, signed by the pinned log and cosigned by the quorum of distinct keys."""
+    return policy.check(note, "the request's checkpoint")
+
+
+def fresh(time: int, clock: int) -> None:
+    """Witness ``time`` is at most an hour behind our ``clock``, and at most 30 s ahead."""
+    if clock - time > MAX_AGE:
+        raise IntegrityError(
+            f"the checkpoint is stale: cosigned {clock - time} s ago, {MAX_AGE} s are allowed",
+            hint="fetch the log's present checkpoint; if that is stale, its witnesses are down",
+        )
+    if time - clock > MAX_AHEAD:
+        raise IntegrityError(
+            f"the checkpoint comes from the future: {time - clock} s ahead of our clock",
+            hint="compare the clocks of witnesses and trustee with the time of day",
+        )
+
+
+def included(asked: GrantRequest, seen: Witnessed) -> None:
+    """The exact leaf stands at the index in the witnessed tree."""
+    leaf, checkpoint = merkle.leaf_hash(asked.leaf), seen.checkpoint
+    merkle.verify_inclusion(asked.index, checkpoint.size, leaf, asked.proof, checkpoint.root)
+
+
+def read_by_us(state: Queries, leaf: Digest) -> Requested:
+    """We read this request in the log ourselves and found it good when it was logged."""
+    requested = state.request(leaf)
+    if requested is None:
+        raise RefusedError("void", "the request was not valid when it was logged: see our findings")
+    return requested
+
+
+# The capsule
+
+
+def named(capsule: Digest, entry: RequestEntry, listed: bytes | None) -> None:
+    """The request names ``capsule``, in itself or in its list file (``listed``, as fetched)."""
+    names: Collection[Digest]
+    if isinstance(entry.capsules, CapsuleList):
+        names = parse_capsule_list(listed or b"", entry.capsules)
+    else:
+        names = entry.capsules
+    if capsule not in names:
+        raise RefusedError(
+            "not-named", f"the request does not name capsule {capsule[:16]}...", public=False
+        )
+
+
+def admitted(state: Queries, capsule: Digest) -> Admitted:
+    """The log has an entry of the vault for ``capsule``."""
+    found = state.capsule(capsule)
+    if found is None:
+        raise RefusedError("not-admitted", f"capsule {capsule[:16]}... is not in the log")
+    return found
+
+
+def from_an_enrolled_car(state: Queries, shown: CapsuleEvidence, at: int) -> Header:
+    """The header, of our region, signed by a car that was enrolled when the capsule was logged.
+
+    A car that was sold or revoked since does not take its old capsules with it.
+    """
+    where = f"capsule {shown.capsule[:16]}..."
+    header = open_header(shown.envelope, where)
+    region = state.region
+    if region is None or header.region != region.region:
+        raise RefusedError("region", f"{where}: belongs to region {header.region}")
+    car = state.holder(header.car_key, at=at)
+    if car is None or car.role != "car":
+        raise RefusedError("car", f"{where}: no enrolled car signed it when it was admitted")
+    return header
+
+
+def our_share(header: Header, shown: CapsuleEvidence, name: Name) -> ShareWrap:
+    """The wrapped share is the one that the header has at this index, for us."""
+    if not 1 <= shown.index <= len(header.shares):
+        raise IntegrityError(f"this capsule has no share {shown.index}")
+    share = header.shares[shown.index - 1]
+    if share.trustee != name:
+        raise IntegrityError(f"share {shown.index} is {share.trustee}'s, not {name}'s")
+    if digest(shown.wrapped) != share.digest:
+        raise IntegrityError(f"wrapped share {shown.index} is not the one in the header")
+    return share
+
+
+# The policy
+
+
+def same_policy(header: Header, entry: RequestEntry) -> None:
+    """The request was made under the policy sealed into the capsule, and no other."""
+    if header.policy != entry.policy:
+        raise RefusedError("policy", "the request names another policy than the capsule has")
+
+
+def known_policy(state: Queries, header: Header, text: bytes) -> str:
+    """``text`` is the policy of the header, which the log published; as text."""
+    if state.published("policy", header.policy) is None:
+        raise RefusedError(
+            "policy", f"policy {header.policy[:16]}... was never published in the log"
+        )
+    if digest(text) != header.policy:
+        raise IntegrityError(f"policy {header.policy[:16]}...: the text is another one")
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"policy {header.policy[:16]}...: not UTF-8") from error
+
+
+# Still?
+
+
+def not_erased(state: Queries, capsule: Digest) -> None:
+    """No owner and no operator erased the capsule."""
+    if erased := state.erased(capsule):
+        raise RefusedError(
+            "erased", f"capsule {capsule[:16]}... was erased by log entry {erased.index}"
+        )
+
+
+def not_expired(header: Header | None, entry: RequestEntry, now: int) -> None:
+    """Neither the request nor the capsule has expired at witness time ``now``."""
+    if now >= entry.expires:
+        raise RefusedError("expired", f"the request expired at {_utc(entry.expires)}")
+    if header is not None and now >= header.expires:
+        raise RefusedError("capsule-expired", f"the capsule expired at {_utc(header.expires)}")
+
+
+def notice_passed(requested: Requested, notice: int, now: int) -> None:
+    """The public had ``notice`` seconds to see the request, since we first read it."""
+    if now < requested.time + notice:
+        raise RefusedError(
+            "notice",
+            f"the request must be public for {notice} s before it is granted",
+            hint=f"ask again after {_utc(requested.time + notice)}",
+        )
+
+
+def within_quota(before: int, more: int, quota: int, reader: Name) -> None:
+    """``more`` capsules fit into what ``reader`` may be granted a day, after ``before``."""
+    if before + more > quota:
+        raise RefusedError(
+            "quota",
+            f"{reader} was granted {before} capsules today and may have {quota} a day",
+            hint="ask again tomorrow (UTC)",
+        )
+
+
+def _utc(time: int) -> str:
+    try:
+        return f"{datetime.datetime.fromtimestamp(time, datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
+    except (ValueError, OverflowError, OSError):  # a year that no calendar has
+        return f"POSIX time {time}"
