@@ -138,10 +138,10 @@ class Recording:
 
     @property
     def start(self) -> float:
-        """Time of the earliest frame."""
-        return min(track.start for track in self.tracks.values())
+        """Time of the earliest frame; 0 without tracks, when every file was set aside."""
+        return min((track.start for track in self.tracks.values()), default=0.0)
 
     @property
     def end(self) -> float:
-        """Time just after the latest frame."""
-        return max(track.end for track in self.tracks.values())
+        """Time just after the latest frame; 0 without tracks."""
+        return max((track.end for track in self.tracks.values()), default=0.0)
