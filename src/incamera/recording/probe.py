@@ -97,7 +97,7 @@ def inspect(path: Path) -> Probe:
     """
     with opened(path) as (container, stream):
         indexed = _CONTAINERS.get(container.format.name) == "mp4"
-        extent = _Extent.of_index(path, stream) if indexed else None
+        extent = _Extent.of_index(path, container, stream) if indexed else None
         extent = extent or _Extent.by_reading(path, container, stream)
     with opened(path) as (container, stream):
         picture = _first(path, container, stream)
@@ -178,7 +178,9 @@ class _Extent:
     frames: int
 
     @classmethod
-    def of_index(cls, path: Path, stream: av.VideoStream) -> _Extent | None:
+    def of_index(
+        cls, path: Path, container: av.container.InputContainer, stream: av.VideoStream
+    ) -> _Extent | None:
         """From the sample table of an MP4, which also says where each frame's bytes must lie."""
         entries = stream.index_entries
         if not stream.frames or stream.duration is None or stream.start_time is None:
@@ -193,7 +195,9 @@ class _Extent:
                     hint="leave the file out, or repair a copy of it first",
                 )
             shown += not entry.is_discard
-        return cls(stream.start_time, stream.start_time + stream.duration, shown)
+        # The declared duration can end before the last frame starts: where times are uneven.
+        end = max(stream.start_time + stream.duration, _end_of_last(path, container, stream))
+        return cls(stream.start_time, end, shown)
 
     @classmethod
     def by_reading(
@@ -233,6 +237,20 @@ class _Extent:
                 f"{path}: cut off: frames end at {found:.2f} s of {declared:.2f} s declared",
                 hint="leave the file out, or repair a copy of it first",
             )
+
+
+def _end_of_last(path: Path, container: av.container.InputContainer, stream: av.VideoStream) -> int:
+    """Where the frames after the last keyframe end; leaves ``container`` at its end."""
+    try:
+        container.seek(stream.index_entries[-1].timestamp, stream=stream)
+        ends = [
+            packet.pts + (packet.duration or 0)
+            for packet in container.demux(stream)
+            if packet.size and packet.pts is not None
+        ]
+        return max(ends, default=0)
+    except av.FFmpegError as error:
+        raise InputError(f"{path}: unreadable at its end: {error.strerror}") from error
 
 
 def _declared_seconds(container: Any, stream: av.VideoStream) -> float | None:
