@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from typing import Protocol
 
-__all__ = ["Clock", "FixedClock", "SystemClock"]
+__all__ = ["Clock", "FixedClock", "SystemClock", "monotonic"]
 
 
 class Clock(Protocol):
@@ -38,3 +38,8 @@ class FixedClock:
     def advance(self, seconds: int) -> None:
         """Move the clock by ``seconds`` (negative: back)."""
         self.seconds += seconds
+
+
+def monotonic() -> float:
+    """Seconds of a clock that only goes forward, for measuring how long something takes."""
+    return time.perf_counter()

@@ -109,7 +109,9 @@ def append(path: Path, line: bytes) -> None:
             size = os.fstat(descriptor).st_size
             # A crash can leave half a line; close it so that this one stands alone.
             torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-            os.write(descriptor, (b"\n" if torn else b"") + line + b"\n")
+            data = (b"\n" if torn else b"") + line + b"\n"
+            if os.write(descriptor, data) != len(data):  # a full disk takes a part without a word
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
