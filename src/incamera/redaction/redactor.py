@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from incamera.errors import Error, UnavailableError
 from incamera.ids import Digest
 from incamera.recording.model import Box, Frame, RedactedFrame
-from incamera.redaction.detectors import default_detectors, look
+from incamera.redaction.detectors import default_detectors, look, look_closely
 from incamera.redaction.fill import Fill, FillKind
 from incamera.redaction.model import Cover, Detector
 from incamera.redaction.policy import Policy
@@ -22,6 +23,7 @@ from incamera.redaction.tracks import Tracker
 __all__ = ["Redactor"]
 
 Sights = Future[list[Box]]
+Look = Callable[[Sequence[Detector], NDArray[np.uint8]], list[Box]]
 
 
 class Redactor:
@@ -72,15 +74,15 @@ class Redactor:
 
     def still(self, frame: Frame) -> RedactedFrame:
         """One picture that stands alone."""
-        boxes = [box for box in self._look(frame) if box.score >= self.policy.still]
+        boxes = [box for box in self._look(frame, look_closely) if box.score >= self.policy.still]
         covers = [Cover(self.policy.grown(box), i) for i, box in enumerate(boxes)]
         return Fill(self.fill)(frame, covers)
 
-    def _look(self, frame: Frame) -> list[Box]:
+    def _look(self, frame: Frame, how: Look = look) -> list[Box]:
         where = f"{frame.camera}, frame {frame.index}"
         try:
             turns = round(frame.picture.rotation / 90) % 4
-            boxes = look(self.detectors, np.ascontiguousarray(np.rot90(frame.rgb(), turns)))
+            boxes = how(self.detectors, np.ascontiguousarray(np.rot90(frame.rgb(), turns)))
             return [_turned(box, turns, frame) for box in boxes]
         except Error:
             raise
