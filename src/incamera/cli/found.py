@@ -17,6 +17,7 @@ from pathlib import Path
 from incamera import durable
 from incamera.cli.layout import Layout, Settings
 from incamera.clock import Clock
+from incamera.encoding import canonical
 from incamera.errors import InputError
 from incamera.ids import Digest, Name, Region, digest
 from incamera.ledger.codec import encode
@@ -96,6 +97,8 @@ def _fill(home: Layout, plan: Plan, clock: Clock) -> None:
     log, policy = _make_log(home, plan, clock)
     first = _Entries(home, plan, clock)
     log.append([first.region(policy), *first.parties(names), *first.documents()])
+    consent = {"v": 1, "id": f"consent-{secrets.token_hex(8)}", "purposes": list(plan.purposes)}
+    durable.write(home.consent, canonical({**consent, "since": clock.now()}), mode=0o600)
     Settings(
         region=plan.region,
         witnesses=2 * plan.quorum - 1,

@@ -12,23 +12,29 @@ from incamera.cli.found import Plan, found
 from incamera.clock import SystemClock
 from incamera.errors import InputError
 from incamera.ids import Region, parse_name
-from incamera.trustee.policies import countries, default_policy
+from incamera.ledger.codec import parse_country
+from incamera.ledger.policies import COUNTRIES, default_policy
+from incamera.trustee import check_policy
 
 __all__ = ["command", "plan_of"]
 
 PURPOSE = "driver-assistance"
+_FIRST = {"eu": ("DE", "FR", "NL", "IE", "ES", "PL", "SE", "IT", "AT")}
+_NEUTRAL = ("CH", "IS", "UY", "SG", "NZ", "CR", "NO", "MU")
+"""Where a region of one country seats its other trustees: no country may hold the threshold."""
 
 
 def _jurisdictions(region: Region, count: int, named: tuple[str, ...]) -> list[str]:
-    """One country a trustee. A region of one country needs to be told where they sit."""
+    """One country a trustee, all different."""
     if named:
         if len(named) != count:
             raise InputError(f"{len(named)} jurisdictions for {count} trustees: name one for each")
-        return [each.upper() for each in named]
-    offered = list(countries(region))
+        return [parse_country(each.upper(), "--jurisdiction") for each in named]
+    own = _FIRST.get(region) or COUNTRIES.get(region, ())[:1]
+    offered = [*own, *(each for each in _NEUTRAL if each not in own)]
     if len(offered) < count:
         raise InputError(
-            f"region {region} has {len(offered)} countries and {count} trustees need one each",
+            f"no default jurisdictions for {count} trustees",
             hint="say where they sit, all different: --jurisdiction DE --jurisdiction FR ...",
         )
     return offered[:count]
@@ -53,6 +59,7 @@ def plan_of(
         text = default_policy(name) if policy is None else policy.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{policy}: cannot read the policy: {error}") from error
+    check_policy(text, str(policy or "policy"))
     return Plan(
         region=name,
         jurisdictions=_jurisdictions(name, trustees, jurisdictions),

@@ -110,6 +110,11 @@ class Layout:
         return self.root / "car"
 
     @property
+    def consent(self) -> Path:
+        """What the owner consented to; without it the car looks at nothing."""
+        return self.car / "consent.json"
+
+    @property
     def owner(self) -> Path:
         """The owner's keys."""
         return self.root / "owner"
