@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from incamera.clock import FixedClock
 from incamera.errors import UnavailableError
-from incamera.tlog import FolderFetch, Log, LogReader, Policy, Signer, Witness
+from incamera.tlog import FolderFetch, Log, LogReader, Policy, Proof, Signer, Witness, merkle, tile
 from incamera.tlog.log import WitnessClient
 from incamera.tlog.note import Cosigner
 
@@ -96,7 +96,10 @@ def policy_text(signer: Signer, cosigners: Sequence[Cosigner], quorum: int) -> s
 def log_world(
     home: Path, *, witnesses: int = 3, quorum: int = 2, clock: FixedClock | None = None
 ) -> LogWorld:
-    """Make the world under ``home``: an empty, witnessed log. Keys are the same in every run."""
+    """The world under ``home``: what is there already, or an empty, witnessed log.
+
+    Keys are the same in every run.
+    """
     clock = clock or FixedClock(START)
     signer = Signer(ORIGIN, ed25519_key("log"))
     cosigners = [
@@ -109,5 +112,51 @@ def log_world(
         SwitchedWitness(Witness(home / f"w{number}", each, logs, clock))
         for number, each in enumerate(cosigners, 1)
     ]
-    log = Log.create(home / "public", home / "state", signer, clients, policy, clock)
+    make = Log if (home / "state" / "tree").exists() else Log.create
+    log = make(home / "public", home / "state", signer, clients, policy, clock)
     return LogWorld(home, clock, signer, cosigners, clients, policy, log)
+
+
+def check_log(world: LogWorld, expected: Sequence[bytes] | None = None) -> list[bytes]:
+    """Read the log as an outsider and check all of it; gives its entries.
+
+    The checkpoint, every entry, the root from the entries, an inclusion proof of each tenth
+    entry, and each tile and bundle file against the entries.
+    """
+    reader = world.reader()
+    witnessed = reader.checkpoint()
+    size = witnessed.checkpoint.size
+    entries = list(reader.entries(0, size, size))
+    hashes = [merkle.leaf_hash(entry) for entry in entries]
+    assert merkle.root(hashes) == witnessed.checkpoint.root
+    for index in range(0, size, 10):
+        proof = Proof.parse(world.log.proof(index))
+        assert proof.verify(entries[index], world.policy).checkpoint.size == size
+    names = set()
+    for path in sorted((world.public / "tile").rglob("*")) if size else []:
+        if path.is_dir():
+            continue
+        name = tile.parse_path(path.relative_to(world.public).as_posix())
+        assert name is not None, path
+        names.add(name)
+        first = name.index * tile.WIDTH
+        if name.level == tile.ENTRIES:
+            part = entries[first : first + name.width]
+            assert tile.encode_bundle(part) == path.read_bytes() or len(part) < name.width, path
+        else:
+            rows = [hashes]
+            for _ in range(name.level):
+                below = rows[-1]
+                rows.append(
+                    [merkle.root(below[i : i + 256]) for i in range(0, len(below) - 255, 256)]
+                )
+            part = rows[-1][first : first + name.width]
+            assert b"".join(part) == path.read_bytes() or len(part) < name.width, path
+    for level in (tile.ENTRIES, *range(8)):
+        count = size >> 8 * max(level, 0)
+        for index in range(-(-count // 256)):
+            width = tile.width_at(level, index, size)
+            assert tile.TileName(level, index, width) in names, (level, index, width)
+    if expected is not None:
+        assert entries == list(expected)
+    return entries
