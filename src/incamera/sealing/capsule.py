@@ -71,6 +71,17 @@ class Capsule:
         if left or more or hashed.hexdigest() != self.header.payload.digest:
             raise IntegrityError(f"{self.path}: the ciphertext is not the one that was sealed")
 
+    def pieces(self) -> Iterator[bytes]:
+        """The whole file in pieces, for a copy of what was checked; ends like :meth:`chunks`."""
+        yield b"".join((MAGIC, LENGTH.pack(len(self.envelope)), self.envelope))
+        yield b"".join((*self.wrapped, self.owner_wrap))
+        yield from self.chunks()
+
+    @property
+    def size(self) -> int:
+        """Length of the file in bytes."""
+        return self.payload_offset + self.header.payload.length
+
     def verify_stored(self) -> None:
         """Check every byte of the file against the header; :class:`IntegrityError` if one differs.
 

@@ -1,2 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""vault."""
+"""The vault: keeps capsules, holds no key to open them, and says so in a public log.
+
+Given a log (``incamera.tlog``) whose entry 0 names this vault's key::
+
+    vault = Vault(home / "vault", key, log, FolderFetch(home / "public"), SystemClock())
+    receipt = vault.admit(capsule)      # now the car may delete its copy
+    for row in vault.find(tag="hard-brake"):
+        print(row.digest, row.hour, row.cameras)
+    vault.erase(erasure)                # signed by the owner; logged, then destroyed
+
+A :class:`RefusedError` is a policy error with a code that programs can tell apart.
+"""
+
+from incamera.vault.blobs import Blobs, FileBlobs
+from incamera.vault.index import Row
+from incamera.vault.refusal import RefusedError
+from incamera.vault.vault import PublicLog, Vault
+
+__all__ = ["Blobs", "FileBlobs", "PublicLog", "RefusedError", "Row", "Vault"]
