@@ -42,8 +42,12 @@ def command(source: Path, dest: Path, report: Path | None, fill: FillKind, as_js
     Example: incamera redact TeslaCam/SavedClips safe --report boxes.jsonl
     """
     with terminal.bar("redacting", "frames") as advance:
+
+        def progress(done_frames: int, total_frames: int, label: str) -> None:
+            advance(done_frames, total_frames, label)
+
         outcome = redact_path(
-            source, dest, report=report, options=Options(fill=fill), progress=advance
+            source, dest, report=report, options=Options(fill=fill), progress=progress
         )
     terminal.result(_document(outcome), _lines(outcome, dest, report), as_json)
     for fault in outcome.faults:
