@@ -3,9 +3,9 @@
 
 | breaks | how | then expected |
 |---|---|---|
-| any write of the log or of a witness | nothing done / done, then the process dies | reopen: all acknowledged entries are there; the log goes on |
-| any witness call | not reached / reached, answer lost | the same |
-| the same, but as an error | nothing done / done, then UnavailableError | the same call again succeeds, each entry stands once |
+| any write of the log or a witness | before or after it, the process dies | reopen: all that was |
+| any witness call | before it, or its answer is lost | acknowledged is there |
+| any of these | as an UnavailableError, before or after | call again: each entry once |
 
 In every row: no two checkpoints of one size ever have different roots, whoever saw them.
 """
@@ -45,6 +45,7 @@ class Faults:
         self.roots: dict[int, set[bytes]] = {}
 
     def step(self, act: Callable[[], Any]) -> Any:
+        """Do ``act``, or fail before or after it if its turn has come."""
         number, self.count = self.count, self.count + 1
         if number != self.at:
             return act()
@@ -53,6 +54,7 @@ class Faults:
         raise self.error()
 
     def see(self, body: bytes) -> None:
+        """Remember the tree in a request to a witness."""
         text, _ = split_note(body.partition(b"\n\n")[2])
         tree = Checkpoint.parse(text)
         self.roots.setdefault(tree.size, set()).add(tree.root)
@@ -137,7 +139,6 @@ def test_an_error_at_any_step_can_be_retried(base: Path, tmp_path: Path, faults:
             except UnavailableError:
                 assert world.log.append(BATCH).first_index == 254
             faults.at = -1
-            check_log(world, FIRST + BATCH)
             world.log.append(NEXT)
             check_log(world, FIRST + BATCH + NEXT)
             shutil.rmtree(home)

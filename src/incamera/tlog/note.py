@@ -12,6 +12,7 @@ a line of a known key that does not verify makes the whole note void.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -49,6 +50,7 @@ _SIGNATURE_BYTES = {ED25519: 64, COSIGNATURE: 8 + 64, ML_DSA: 8 + 2420}
 _MAX_NOTE = 1 << 20
 _MAX_SIGNATURES = 100  # the specification asks for at least 16
 _DASH = "— ".encode()
+_CONTROL = re.compile(rb"[\x00-\x09\x0b-\x1f]")
 
 
 def _check_name(name: str, where: str) -> str:
@@ -241,10 +243,10 @@ def sign(text: bytes, signers: Iterable[NoteSigner]) -> bytes:
 
 def _check_text(data: bytes, where: str) -> None:
     try:
-        text = data.decode("utf-8")
+        data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{where}: not UTF-8") from error
-    if any(c < " " and c != "\n" for c in text) or not text.endswith("\n"):
+    if _CONTROL.search(data) or not data.endswith(b"\n"):
         raise InputError(f"{where}: a control character, or no newline at the end")
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -183,7 +184,8 @@ def test_key_files(tmp_path: Path) -> None:
     """Keys come back from their files, which nobody else may read or replace."""
     signer, cosigner = keys.generate_signer("log.example"), keys.generate_cosigner("w.example")
     post_quantum = Cosigner("q.example", MLDSA44PrivateKey.generate())
-    for name, key in {"log": signer, "w": cosigner, "q": post_quantum}.items():
+    made: dict[str, Signer | Cosigner] = {"log": signer, "w": cosigner, "q": post_quantum}
+    for name, key in made.items():
         keys.save(tmp_path / name, key)
         assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
     assert keys.load_signer(tmp_path / "log").vkey == signer.vkey
@@ -210,9 +212,8 @@ def test_key_files(tmp_path: Path) -> None:
         lambda line: b"",
     ],
 )
-def test_damaged_key_files(tmp_path: Path, damage: object) -> None:
+def test_damaged_key_files(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     """A key file that was altered is refused."""
-    assert callable(damage)
     keys.save(tmp_path / "log", Signer("log.example", ed25519_key("log")))
     (tmp_path / "log").write_bytes(damage((tmp_path / "log").read_bytes()))
     with pytest.raises(InputError):
