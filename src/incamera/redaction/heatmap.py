@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Our own detector of plates and faces, trained in ``training/``: a heat map and boxes.
+
+The network marks the middle of each plate or face in cells of 4 x 4 pixels. It is shown the
+picture at several scales, because a close plate is larger than what it can take in at once.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from incamera.errors import IntegrityError, UnavailableError
+from incamera.ids import Digest, digest, parse_digest
+from incamera.recording.model import Box
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+__all__ = ["HeatmapDetector", "Kind", "Model", "shipped"]
+
+Kind = Literal["face", "plate"]
+
+_KINDS: tuple[Kind, ...] = ("plate", "face")  # in the order of the network's channels
+_FOLDER = Path(__file__).parent / "models"
+_NAME = "incamera-1"
+_MULTIPLE = 32  # the network's stride: sides are padded to a multiple
+_OVERLAP = 0.4  # boxes of a kind that overlap by more (intersection over union) are one
+_MIDDLE, _SPREAD = 127.5, 64.0  # pixels go in as (value - middle) / spread
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model file and how to use it."""
+
+    path: Path
+    sha256: Digest
+    scales: tuple[float, ...]
+    # The network's score that raises about 0.5 % false area; reported as _USUAL.
+    thresholds: Mapping[Kind, float]
+
+
+_USUAL = 0.3
+
+
+def shipped(name: str = _NAME) -> Model:
+    """The model in this package, as ``models.toml`` beside it says."""
+    entry = tomllib.loads((_FOLDER / "models.toml").read_text(encoding="utf-8"))[name]
+    return Model(
+        path=_FOLDER / entry["file"],
+        sha256=parse_digest(entry["sha256"], f"models.toml: {name}"),
+        scales=tuple(float(scale) for scale in entry["scales"]),
+        thresholds={kind: float(entry["thresholds"][kind]) for kind in _KINDS},
+    )
+
+
+class HeatmapDetector:
+    """Plates and faces in one picture. Safe to call from several threads at once."""
+
+    def __init__(
+        self,
+        model: Model | None = None,
+        *,
+        kinds: Collection[Kind] = _KINDS,
+        scales: Sequence[float] | None = None,
+        longest: int = 1920,
+        least: float = 0.2,
+        threads: int = 1,
+    ) -> None:
+        """Load the weights.
+
+        ``model``: other than the shipped one. ``kinds``: what to report. ``scales``: other than
+        the model's own. ``longest``: pixels of the longer side; larger pictures are made smaller.
+        ``least``: score below which nothing is reported. ``threads``: for one picture.
+
+        Scores are bent so that 0.3 stands for the model's threshold of each kind.
+
+        Raises :class:`UnavailableError` without weights, :class:`IntegrityError` with others.
+        """
+        self.model = model or shipped()
+        self.kinds = frozenset(kinds)
+        self.scales = tuple(scales or self.model.scales)
+        self.longest = longest
+        self.least = least
+        self._bend = [np.log(_USUAL) / np.log(self.model.thresholds[kind]) for kind in _KINDS]
+        self._floor = [
+            least ** (1 / bend) if kind in self.kinds else 2.0
+            for kind, bend in zip(_KINDS, self._bend, strict=True)
+        ]
+        self._session = _session(_read(self.model), threads)
+
+    @property
+    def digest(self) -> Digest:
+        """SHA-256 of the weights."""
+        return self.model.sha256
+
+    def detect(self, image: NDArray[np.uint8]) -> list[Box]:
+        """What is seen in ``image``: RGB, uint8, height x width x 3. Boxes not grown."""
+        height, width = image.shape[:2]
+        fit = min(1.0, self.longest / max(height, width))
+        seen = [self._look(image, fit * scale) for scale in self.scales]
+        boxes = np.concatenate([part[0] for part in seen])
+        scores = np.concatenate([part[1] for part in seen])
+        kinds = np.concatenate([part[2] for part in seen])
+        if not len(boxes):
+            return []
+        keep = cv2.dnn.NMSBoxesBatched(
+            boxes.tolist(), scores.tolist(), kinds.tolist(), 0.0, _OVERLAP
+        )
+        found = [_box(boxes[i], kinds[i], scores[i], width, height) for i in keep]
+        return [box for box in found if box.w > 0 and box.h > 0]
+
+    def _look(
+        self, image: NDArray[np.uint8], scale: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+        """Boxes in pixels of ``image``, bent scores and kinds at one scale."""
+        height, width = image.shape[:2]
+        goal = (max(1, round(width * scale)), max(1, round(height * scale)))
+        if goal != (width, height):
+            mode = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+            image = np.asarray(cv2.resize(image, goal, interpolation=mode), np.uint8)
+        heat, sides = self._session.run(["scores", "boxes"], {"image": _tensor(image)})
+        floor = np.array(self._floor, np.float32)[:, None, None]
+        kinds, rows, columns = np.nonzero(heat[0] > floor)
+        boxes = sides[0][:, rows, columns].T.astype(np.float64)
+        boxes *= np.array([width / goal[0], height / goal[1]] * 2)
+        scores = heat[0][kinds, rows, columns].astype(np.float64)
+        return boxes, scores ** np.array(self._bend)[kinds], kinds
+
+
+def _read(model: Model) -> bytes:
+    try:
+        weights = model.path.read_bytes()
+    except OSError as error:
+        raise UnavailableError(
+            f"{model.path}: cannot read the plate detector: {error}",
+            hint="install incamera again: pip install --force-reinstall incamera",
+        ) from error
+    if digest(weights) != model.sha256:
+        raise IntegrityError(
+            f"{model.path}: not the plate detector incamera was tested with (SHA-256 differs)",
+            hint="install incamera again, and find out who changed the file",
+        )
+    return weights
+
+
+def _session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _tensor(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """1 x 3 x height x width, scaled, padded with grey at the right and below."""
+    height, width = image.shape[:2]
+    below, right = -height % _MULTIPLE, -width % _MULTIPLE
+    if below or right:
+        grey = (_MIDDLE, _MIDDLE, _MIDDLE)
+        padded = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_CONSTANT, value=grey)
+        image = np.asarray(padded, np.uint8)
+    blob = cv2.dnn.blobFromImage(image, 1 / _SPREAD, mean=(_MIDDLE, _MIDDLE, _MIDDLE))
+    return np.asarray(blob, np.float32)
+
+
+def _box(edges: NDArray[np.float64], kind: int, score: float, width: int, height: int) -> Box:
+    """A box clipped to the picture."""
+    x, y, w, h = (float(edge) for edge in edges)
+    left, top = min(max(x, 0.0), width), min(max(y, 0.0), height)
+    right, bottom = min(max(x + w, 0.0), width), min(max(y + h, 0.0), height)
+    return Box(left, top, right - left, bottom - top, _KINDS[kind], float(score))
