@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import av.container
@@ -32,7 +33,12 @@ _CONTAINERS = {
     "mpegts": "mpegts",
     "mpeg": "mpeg",
     "flv": "flv",
-}
+} | dict.fromkeys(("jpeg_pipe", "png_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe"), "picture")
+# Playlists (HLS, concat) are not among them: they would make FFmpeg open other files.
+_READABLE = (
+    "mov,matroska,avi,mpegts,mpeg,flv,h264,hevc,jpeg_pipe,png_pipe,webp_pipe,bmp_pipe,tiff_pipe"
+)
+_BUFFER = 1 << 20  # bytes read from the file at a time
 _DECLARED_SLACK = 1.0  # seconds that a declared duration may be longer than the frames (sound)
 
 
@@ -41,7 +47,7 @@ class Probe:
     """One video file. Times in seconds on the file's own clock (``pts * time_base``)."""
 
     path: Path
-    container: str  # mp4, mov, matroska, webm, avi, mpegts, flv, mpeg
+    container: str  # mp4, mov, matroska, webm, avi, mpegts, flv, mpeg, picture
     codec: str  # h264, hevc, vp9 ...
     width: int
     height: int
@@ -70,20 +76,34 @@ class Probe:
         return float(self.end_pts * self.time_base)
 
 
+class _Nameless:
+    """A file without its name, which FFmpeg would look at: at its ending, at ``%d`` (a series of
+    pictures) and at ``x:`` (a network address)."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+
+
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
     """``path`` as a container and its first video stream; every failure is an InputError."""
     head = whole.check_whole(path)
-    try:
-        # "file:" keeps a name with a colon in it from being read as a network address.
-        container = av.open(f"file:{path}", "r", metadata_errors="replace")
-    except (av.FFmpegError, ValueError) as error:
-        raise whole.no_video(path, head) from error
-    with container:
-        streams = [s for s in container.streams.video if not _is_cover(s)]
-        if not streams or streams[0].codec_context is None:
-            raise whole.no_video(path, head)
-        yield container, streams[0]
+    with path.open("rb") as file:
+        try:
+            container = av.open(
+                _Nameless(file),
+                "r",
+                container_options={"format_whitelist": _READABLE, "protocol_whitelist": "none"},
+                metadata_errors="replace",
+                buffer_size=_BUFFER,
+            )
+        except (av.FFmpegError, ValueError) as error:
+            raise whole.no_video(path, head) from error
+        with container:
+            streams = [s for s in container.streams.video if not _is_cover(s)]
+            if not streams or streams[0].codec_context is None:
+                raise whole.no_video(path, head)
+            yield container, streams[0]
 
 
 def _is_cover(stream: av.VideoStream) -> bool:
@@ -152,11 +172,15 @@ def _first(
 
 
 def _display_matrix(picture: av.VideoFrame) -> tuple[int, ...] | None:
-    side_data: Any = picture.side_data  # typed for motion vectors only
     try:
+        side_data: Any = picture.side_data  # typed for motion vectors only
         return tuple(memoryview(bytes(side_data["DISPLAYMATRIX"])).cast("i"))
     except KeyError:
         return None
+    except ValueError:  # beside it lies a kind of data that PyAV does not know yet
+        turned = math.radians(picture.rotation)
+        cos, sin = round(math.cos(turned) * 65536), round(math.sin(turned) * 65536)
+        return (cos, -sin, 0, sin, cos, 0, 0, 0, 1 << 30) if picture.rotation else None
 
 
 def _created(container: av.container.InputContainer, stream: av.VideoStream) -> float | None:
