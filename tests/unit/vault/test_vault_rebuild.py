@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Index and state are copies: lost, they are made again; a lost blob is said to be lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from incamera.errors import IntegrityError
+from incamera.ids import Digest, digest
+from incamera.ledger.codec import encode
+from incamera.ledger.entries import ErasureEntry
+from incamera.sealing.capsule import read_capsule
+from incamera.tlog import FolderFetch
+from incamera.vault import FileBlobs, RefusedError, Vault
+from world import World
+
+
+def vault_of(world: World) -> Vault:
+    return Vault(
+        world.home / "vault",
+        world.vault,
+        world.logs.log,
+        FolderFetch(world.public),
+        world.clock,
+    )
+
+
+def erasure(world: World, name: Digest) -> bytes:
+    entry = ErasureEntry(**world.facts(), capsules=(name,), by="owner", name="ada", reason="mine")
+    return encode(entry, world.owner.signing)
+
+
+def drop(world: World, *names: str) -> None:
+    for name in names:
+        for path in (world.home / "vault").glob(f"{name}*"):
+            path.unlink()
+
+
+@pytest.mark.parametrize("lost", [("index.db",), ("state.db",), ("index.db", "state.db")])
+def test_a_lost_database_is_made_again(tmp_path: Path, lost: tuple[str, ...]) -> None:
+    """From log and blobs, with the same rows, erased ones too."""
+    world = World(tmp_path)
+    vault = vault_of(world)
+    paths = [world.seal(), world.seal(), world.seal()]
+    for path in paths:
+        vault.admit(path)
+    vault.erase(erasure(world, read_capsule(paths[1]).digest))
+    before = list(vault.find())
+    vault.close()
+    drop(world, *lost)
+    assert list(vault_of(world).find()) == before
+    assert sorted(row.status for row in before) == ["erased", "kept", "kept"]
+
+
+def test_a_lost_blob_is_listed_and_can_come_back(tmp_path: Path) -> None:
+    """Lost in both old and new indices; the same capsule mends it without a second log entry."""
+    world = World(tmp_path)
+    vault, path = vault_of(world), world.seal()
+    vault.admit(path)
+    name, size = read_capsule(path).digest, world.logs.log.size
+    vault.path(name).unlink()
+    vault.close()
+    drop(world, "index.db")
+    vault = vault_of(world)
+    assert [row.status for row in vault.find()] == ["lost"]
+    assert vault.admit(path)
+    assert [(row.status, row.tags) for row in vault.find()] == [("kept", ("hard-brake",))]
+    assert world.logs.log.size == size
+
+
+def test_an_owner_whose_key_changed_still_erases(tmp_path: Path) -> None:
+    """Ownership goes by name: the log knows all keys that were ever the owner's."""
+    world = World(tmp_path)
+    vault, path = vault_of(world), world.seal()
+    vault.admit(path)
+    new = type(world.owner)()
+    world.append(
+        world.party(
+            *("owner", "ada", "private", "DE", new.signing.public), opening=new.opening.public
+        )
+    )
+    world.owner = new
+    vault.close()
+    drop(world, "index.db")
+    vault = vault_of(world)
+    vault.erase(erasure(world, read_capsule(path).digest))
+    assert [row.status for row in vault.find()] == ["erased"]
+
+
+def test_a_log_that_went_back_stops_the_vault(tmp_path: Path) -> None:
+    """A checkpoint older than the vault's own reading: nothing is admitted on it."""
+    world = World(tmp_path)
+    old = (world.public / "checkpoint").read_bytes()
+    vault = vault_of(world)
+    vault.admit(world.seal())
+    (world.public / "checkpoint").write_bytes(old)
+    with pytest.raises(IntegrityError, match="went back"):
+        vault.admit(world.seal())
+
+
+def test_a_capsule_erased_by_another_vault_object_is_gone_here_too(tmp_path: Path) -> None:
+    """Two objects on one folder share log, blobs and index."""
+    world = World(tmp_path)
+    first, second, path = vault_of(world), vault_of(world), world.seal()
+    first.admit(path)
+    second.erase(erasure(world, read_capsule(path).digest))
+    with pytest.raises(RefusedError, match="erased"):
+        first.path(read_capsule(path).digest)
+    with pytest.raises(RefusedError, match="erased"):
+        first.admit(path)
+
+
+def test_blobs_are_whole_or_not_there(tmp_path: Path) -> None:
+    """A source that fails leaves the old blob; names lists blobs only; tidy takes the rest."""
+    blobs, name = FileBlobs(tmp_path / "blobs"), digest(b"x")
+
+    def failing() -> list[bytes]:
+        raise IntegrityError("altered")
+
+    blobs.put(name, [b"a", b"b"])
+    with pytest.raises(IntegrityError):
+        blobs.put(name, (piece for _ in range(1) for piece in failing()))
+    assert blobs.path(name).read_bytes() == b"ab"
+    (blobs.path(name).parent / f".{name}.0000.tmp").write_bytes(b"half")
+    (blobs.path(name).parent / "notes.txt").write_bytes(b"")
+    assert list(blobs.names()) == [name]
+    assert (blobs.tidy(), blobs.tidy()) == (1, 0)
+    blobs.remove(name)
+    blobs.remove(name)
+    assert not blobs.has(name)
