@@ -15,8 +15,11 @@ b'a clip'
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Callable, Iterable, Sequence
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -44,15 +47,26 @@ from incamera.sealing.capsule import Capsule, read_capsule
 from incamera.sealing.keys import OpeningKey, SigningKey
 from incamera.sealing.seal import Facts, Recipients, seal
 from incamera.sealing.seal import Trustee as SealTrustee
-from incamera.tlog import FolderFetch, LogReader
+from incamera.tlog import FolderFetch, Log, LogReader, Witness
+from incamera.tlog.checkpoint import Checkpoint
+from incamera.tlog.note import sign
 from incamera.trustee import Trustee
 from incamera.trustee.keyring import Keyring
 from sealed import FACTS
-from world_tlog import START, LogWorld, log_world
+from world_tlog import ORIGIN, START, LogWorld, log_world
 
 EU = Region("eu")
 DAY = 86_400
 PURPOSE = Name("perception")
+
+
+@contextlib.contextmanager
+def quick_folder() -> Iterator[Path]:
+    """A temporary folder in memory where there is one: every step of a world syncs to disk."""
+    shared = Path("/dev/shm")
+    place = shared if shared.is_dir() and os.access(shared, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="incamera-", dir=place) as folder:
+        yield Path(folder)
 
 
 @dataclass
@@ -61,6 +75,14 @@ class Member:
 
     signing: SigningKey = field(default_factory=SigningKey.generate)
     opening: OpeningKey = field(default_factory=OpeningKey.generate)
+
+
+@dataclass
+class Fork:
+    """A second view of the log: its public folder, and who writes it."""
+
+    public: Path
+    log: Log
 
 
 class World:
@@ -195,6 +217,35 @@ class World:
         Follower(LogReader(FolderFetch(self.public), self.logs.policy), state, self.clock).follow()
         return state
 
+    def note(self, size: int, root: bytes, *, cosigners: int = 3, time: int | None = None) -> bytes:
+        """A checkpoint signed by the log and cosigned, whatever it says.
+
+        Only a dishonest log with dishonest witnesses can make such a one.
+        """
+        text = Checkpoint(ORIGIN, size, root).text
+        at = self.clock.now() if time is None else time
+        lines = [each.line(text, at) for each in self.logs.cosigners[:cosigners]]
+        return sign(text, [self.logs.signer]) + b"".join(lines)
+
+    def fork(self, entries: Sequence[bytes], folder: str = "fork") -> Fork:
+        """Another log under the same keys, cosigned by the same witnesses gone bad."""
+        home = self.home / folder
+        logs = {ORIGIN: self.logs.signer.verifier}
+        witnesses = [
+            Witness(home / each.name.replace("/", "-"), each, logs, self.clock)
+            for each in self.logs.cosigners
+        ]
+        keys = (self.logs.signer, witnesses, self.logs.policy, self.clock)
+        log = Log.create(home / "public", home / "state", *keys)
+        log.append(entries)
+        return Fork(home / "public", log)
+
+    def entries(self) -> list[bytes]:
+        """All entries of the log."""
+        reader = LogReader(FolderFetch(self.public), self.logs.policy)
+        size = reader.checkpoint().checkpoint.size
+        return list(reader.entries(0, size, size))
+
     def revoke(self, role: str, name: str) -> int:
         """End an enrolment."""
         entry = RevokeEntry(**self.facts(), role=role, name=Name(name), reason="test")  # type: ignore[arg-type]
@@ -271,7 +322,13 @@ class World:
 
     def ask(self, name: str, leaf: bytes, index: int, *capsules: Capsule) -> GrantRequest:
         """What is shown to trustee ``name``, under the log's present checkpoint."""
-        reader = LogReader(FolderFetch(self.public), self.logs.policy)
+        return self.ask_in(self.public, name, leaf, index, *capsules)
+
+    def ask_in(
+        self, public: Path, name: str, leaf: bytes, index: int, *capsules: Capsule
+    ) -> GrantRequest:
+        """The same under another view of the log."""
+        reader = LogReader(FolderFetch(public), self.logs.policy)
         seen = reader.checkpoint()
         return GrantRequest(
             leaf=leaf,
