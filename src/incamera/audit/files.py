@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every file under ``public/`` must be one that the log accounts for."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from incamera.audit.report import Findings
+from incamera.errors import UnavailableError
+from incamera.ids import Digest, digest
+from incamera.tlog import tile
+from incamera.tlog.fetch import Fetch
+
+__all__ = ["Listing", "Named", "check_named", "list_public"]
+
+_NAMED = re.compile(
+    r"(policy)/([0-9a-f]{64})\.cedar"
+    r"|(campaign)/([0-9a-f]{64})\.toml"
+    r"|(zones)/([0-9a-f]{64})\.geojson"
+    r"|(list)/([0-9a-f]{64})",
+    re.ASCII,
+)
+_SUFFIX = {"policy": ".cedar", "campaign": ".toml", "zones": ".geojson", "list": ""}
+
+Named = tuple[str, Digest]
+"""A kind of text beside the log, and its digest."""
+
+
+@dataclass
+class Listing:
+    """What lies in a public folder."""
+
+    #: (level, index) -> the widths of that tile, or bundle, that are there.
+    tiles: dict[tuple[int, int], set[int]] = field(default_factory=dict)
+    named: set[Named] = field(default_factory=set)
+    count: int = 0
+
+    @property
+    def reach(self) -> int:
+        """How many entries the bundles that are there would hold."""
+        ends = (
+            index * tile.WIDTH + max(widths)
+            for (level, index), widths in self.tiles.items()
+            if level == tile.ENTRIES
+        )
+        return max(ends, default=0)
+
+
+def list_public(public: Path, findings: Findings) -> Listing:
+    """Walk the folder; a path that nothing accounts for is an error."""
+    listing = Listing()
+    for folder, folders, names in os.walk(public):
+        for name in sorted((*names, *folders)):
+            path = Path(folder, name)
+            if path.is_dir() and not path.is_symlink():
+                continue
+            listing.count += 1
+            where = path.relative_to(public).as_posix()
+            if path.is_symlink() or not path.is_file() or not _take(where, listing):
+                findings.error(
+                    where,
+                    "this file is no part of a public log, so nobody can check it",
+                    "find out who put it there; if it is left from an interrupted write (a name "
+                    "ending in .tmp), delete it",
+                )
+    return listing
+
+
+def _take(where: str, listing: Listing) -> bool:
+    if where in ("checkpoint", "tlog-policy"):
+        return True
+    if name := tile.parse_path(where):
+        listing.tiles.setdefault((name.level, name.index), set()).add(name.width)
+        return True
+    if match := _NAMED.fullmatch(where):
+        kind, value = (part for part in match.groups() if part)
+        listing.named.add((kind, Digest(value)))
+        return True
+    return False
+
+
+def check_named(
+    fetch: Fetch, wanted: set[Named], optional: set[Named], present: set[Named], found: Findings
+) -> int:
+    """Each text that an entry names is there and is what its name says; nothing else is there.
+
+    ``optional``: named in the log, but not published for certain. Gives how many were checked.
+    """
+    for kind, name in sorted(present - wanted - optional):
+        found.error(
+            f"{kind}/{name}{_SUFFIX[kind]}",
+            "no entry of the log names this text",
+            "only texts that the log names may stand beside it: ask the operator what it is for",
+        )
+    for kind, name in sorted(wanted | (present & optional)):
+        where = f"{kind}/{name}{_SUFFIX[kind]}"
+        try:
+            data = fetch(where)
+        except UnavailableError as error:
+            found.error(where, "the log names this text, but it is withheld", error.message)
+            continue
+        if digest(data) != name:
+            found.error(
+                where,
+                "the text is not the one that the log names: it was altered",
+                "get the original from another copy",
+                f"its SHA-256 is {digest(data)}",
+            )
+    return len(wanted)
