@@ -77,8 +77,11 @@ class Probe:
 
 
 class _Nameless:
-    """A file without its name, which FFmpeg would look at: at its ending, at ``%d`` (a series of
-    pictures) and at ``x:`` (a network address)."""
+    """A file without its name.
+
+    FFmpeg would look at it: at its ending, at ``%d`` (a series of pictures), at ``x:`` (a network
+    address).
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self.read, self.seek, self.tell = file.read, file.seek, file.tell

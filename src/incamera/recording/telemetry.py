@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import av
 
 from incamera.errors import InputError
-from incamera.recording import sei
+from incamera.recording import nal, sei
 from incamera.recording.model import Telemetry
 from incamera.recording.probe import opened
 from incamera.recording.video import Piece
@@ -54,9 +54,7 @@ def _packets(piece: Piece) -> Iterator[tuple[float, bytes, int | None]]:
     if piece.probe.codec != "h264":
         return
     with opened(piece.probe.path) as (container, stream):
-        extradata = stream.codec_context.extradata or b""
-        # avcC (ISO 14496-15, 5.3.3.1) starts with its version, 1; the fifth byte ends in size - 1.
-        length_size = (extradata[4] & 3) + 1 if extradata[:1] == b"\x01" else None
+        length_size = nal.length_size(stream.codec_context.extradata)
         try:
             for packet in container.demux(stream):
                 if packet.size and packet.pts is not None and not packet.is_discard:

@@ -25,12 +25,14 @@ import av
 import av.container
 
 from incamera.errors import InputError
+from incamera.recording import nal
 from incamera.recording.model import Frame
 from incamera.recording.probe import Probe, inspect, opened
 
 __all__ = ["Piece", "VideoTrack", "decode"]
 
 _CUT_HINT = "leave the file out, or repair a copy of it first"
+_FILLER = 12  # H.264 NAL unit type
 _MAX_DELAY = 128  # frames inside a decoder: H.264 allows 16 for reordering, each thread adds one
 
 
@@ -83,9 +85,18 @@ def decode(probe: Probe, first_pts: int | None = None) -> Iterator[tuple[int, av
         yield from _run(probe, None, 0)
         return
     index, keyframe = _locate(probe, first_pts)
-    for number, picture in _run(probe, keyframe, index):
-        if picture.pts is not None and picture.pts >= first_pts:
-            yield number, picture
+    last = -1
+    try:
+        for number, picture in _run(probe, keyframe, index):
+            if picture.pts is not None and picture.pts >= first_pts:
+                last = number
+                yield number, picture
+    except InputError:
+        # A keyframe inside the film may lean on pictures before it after all. If it does not,
+        # this comes to the same error.
+        for number, picture in _run(probe, None, 0):
+            if number > last and picture.pts is not None and picture.pts >= first_pts:
+                yield number, picture
 
 
 def _locate(probe: Probe, first_pts: int) -> tuple[int, int | None]:
@@ -123,10 +134,8 @@ def _run(probe: Probe, keyframe: int | None, index: int) -> Iterator[tuple[int, 
     with opened(probe.path) as (container, stream):
         context = stream.codec_context
         stream.thread_type = "AUTO"
-        if context.name != "h264":
-            # HEVC and others tell of damage only so. H.264 marks it in the frame, and would
-            # choke here on SEI messages shorter than a UUID, which Tesla's clips may have.
-            context.options = {"err_detect": "explode"}
+        context.options = {"err_detect": "explode"}
+        lengths = nal.length_size(context.extradata) if context.name == "h264" else 0
         if keyframe is not None:
             container.seek(keyframe, stream=stream, backward=True)
         started = keyframe is None
@@ -136,10 +145,11 @@ def _run(probe: Probe, keyframe: int | None, index: int) -> Iterator[tuple[int, 
             if not started or _leads(packet, keyframe):
                 continue
             expected.sent(packet, context.name)
+            if context.name == "h264":
+                _hide_user_data(packet, lengths)
             yield from _decoded(expected, context, packet)
         if not started:
-            yield from _run_slowly(probe, keyframe)
-            return
+            raise expected.error("cannot be found by seeking")
         yield from _decoded(expected, context, None)
         expected.end()
     if keyframe is None and expected.index != probe.frames:
@@ -154,11 +164,19 @@ def _leads(packet: av.Packet[av.VideoStream], keyframe: int | None) -> bool:
     return keyframe is not None and packet.pts is not None and packet.pts < keyframe
 
 
-def _run_slowly(probe: Probe, first: int | None) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Where a container's seek lands behind the keyframe: decode everything, drop the head."""
-    for number, picture in _run(probe, None, 0):
-        if first is None or (picture.pts is not None and picture.pts >= first):
-            yield number, picture
+def _hide_user_data(packet: av.Packet[av.VideoStream], length_size: int | None) -> None:
+    """Turn SEI messages of type 5 into filler, which decoders skip.
+
+    With "explode", FFmpeg refuses those shorter than a UUID, which Tesla's clips may have; without
+    it, it only marks damaged H.264 frames, and on several threads sometimes too late.
+    """
+    data = bytes(packet)
+    starts = nal.user_data(data, length_size)
+    if starts:
+        changed = bytearray(data)
+        for at in starts:
+            changed[at] = _FILLER
+        packet.update(bytes(changed))
 
 
 def _decoded(
