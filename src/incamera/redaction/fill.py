@@ -88,7 +88,7 @@ class Fill:
         width, height = picture.width, picture.height
         hit = [Cover(box, c.track) for c in covers if (box := snap(c.box, width, height))]
         if hit or len(picture.side_data):
-            source, picture = picture, _copy(picture)
+            source, picture = picture, _copy(picture, frame)
             self._destroy(source, picture, hit)
         else:
             self._grids.clear()
@@ -135,12 +135,12 @@ def _native(frame: Frame) -> av.VideoFrame:
         ) from error
 
 
-def _copy(picture: av.VideoFrame) -> av.VideoFrame:
-    """Pixels, time and colour description in a new frame: no side data, no metadata."""
+def _copy(picture: av.VideoFrame, frame: Frame) -> av.VideoFrame:
+    """Pixels, ``frame``'s time and the colour description: no side data, no metadata."""
     copy = av.VideoFrame(picture.width, picture.height, picture.format.name)
     for ours, theirs in zip(_planes(copy), _planes(picture), strict=True):
         ours[:] = theirs
-    copy.pts, copy.time_base = picture.pts, picture.time_base
+    copy.pts, copy.time_base = frame.pts, frame.time_base
     copy.colorspace, copy.color_range = picture.colorspace, picture.color_range
     copy.color_trc, copy.color_primaries = picture.color_trc, picture.color_primaries
     return copy

@@ -30,7 +30,7 @@ EXTENSIONS: Final = {
     ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF",
 }  # fmt: skip
 
-_READ = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF")
+_READ = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 _SAVE: Final[dict[str, dict[str, object]]] = {
     "JPEG": {"quality": 95, "subsampling": 0, "optimize": True},
     "PNG": {"compress_level": 4},
