@@ -178,7 +178,7 @@ def _near_ends(
         anchors = {first, last, *sure[:1].tolist(), *sure[-1:].tolist()}
         for anchor in anchors:
             piece = slice(first, last + 1)
-            found[piece] |= _apart(place[piece], place[anchor]) <= policy.ends_m
+            found[piece] |= _apart(place[piece], place[anchor]) < policy.ends_m
     return found
 
 

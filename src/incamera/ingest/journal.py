@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What became of each clip: an append-only file that a crash at any point leaves usable.
+
+A clip is named by what it was cut from (the digest of the recording's files, and the span), so
+the same recording a second time finds its clips done. One JSON line a step; a step counts once
+its line is on disk, and a half-written line counts as never written:
+
+=============  =======================================================  ========================
+line           written when                                             after a crash right here
+=============  =======================================================  ========================
+(none)         the clip is being cut, or sealed but not yet noted       what lies in the spool
+                                                                        without a line is removed
+                                                                        and made again
+``sealed``     the capsule is durable in the spool                      it is sent (again)
+``admitted``   its receipt was verified and is durable                  the capsule is removed
+``lost``       the capsule is gone from the spool or damaged there      the clip is made again
+=============  =======================================================  ========================
+
+So a clip has at most one capsule the vault ever saw: only a noted capsule is sent, sending is
+idempotent, and another is made only where the noted one is gone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from incamera import durable
+from incamera.encoding import canonical, exact_keys, parse_canonical
+from incamera.errors import InputError, UnavailableError
+from incamera.ids import Digest, digest, parse_digest
+
+__all__ = ["ClipId", "Journal", "Step", "clip_id"]
+
+ClipId = Digest
+State = Literal["sealed", "admitted", "lost"]
+_KEYS = ("v", "clip", "state", "capsule")
+
+
+def clip_id(recording: Digest, start: float, end: float) -> ClipId:
+    """The name of the clip of seconds ``start`` to ``end`` (its own clock) of a recording."""
+    return digest(canonical({"recording": recording, "start": start, "end": end}))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The last thing that is known of a clip."""
+
+    clip: ClipId
+    state: State
+    capsule: Digest
+
+
+class Journal:
+    """The file ``journal.jsonl`` in a folder. One process at a time: hold the lock meanwhile."""
+
+    def __init__(self, folder: Path) -> None:
+        """Reads what is there; :class:`UnavailableError` if that is not possible."""
+        self._path = durable.folder(folder) / "journal.jsonl"
+        # Last step by clip: always what a new Journal would read from the file.
+        self._steps: dict[ClipId, Step] = {}
+        try:
+            lines = self._path.read_bytes().split(b"\n") if self._path.exists() else []
+        except OSError as error:
+            raise UnavailableError(f"{self._path}: cannot read: {error.strerror}") from error
+        for number, line in enumerate(lines, start=1):
+            step = _parse(line, f"{self._path}, line {number}")
+            if step is not None:
+                self._steps[step.clip] = step
+
+    def of(self, clip: ClipId) -> Step | None:
+        """The last step of ``clip``; None if it was never sealed."""
+        return self._steps.get(clip)
+
+    def in_state(self, state: State) -> list[Step]:
+        """Clips whose last step this is, in the order they first came."""
+        return [step for step in self._steps.values() if step.state == state]
+
+    def note(self, clip: ClipId, state: State, capsule: Digest) -> None:
+        """Write a step down; when this returns it is on disk."""
+        step = Step(clip, state, capsule)
+        durable.append(self._path, canonical({"v": 1, **asdict(step)}))
+        self._steps[clip] = step
+
+
+def _parse(line: bytes, where: str) -> Step | None:
+    """A step; None for a torn line, which was never acknowledged (see ``durable.append``)."""
+    if not line.endswith(b"}"):
+        return None
+    value = exact_keys(parse_canonical(line, where), _KEYS, where)
+    state = value["state"]
+    if value["v"] != 1 or state not in get_args(State):
+        raise InputError(
+            f"{where}: written by another version of incamera", hint="use the newer one"
+        )
+    clip = parse_digest(value["clip"], where)
+    return Step(clip, state, parse_digest(value["capsule"], where))
