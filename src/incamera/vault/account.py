@@ -12,7 +12,7 @@ from incamera.ids import Digest
 from incamera.ledger.codec import decode
 from incamera.ledger.entries import CapsuleEntry, ErasureEntry, PartyEntry
 from incamera.ledger.follower import Follower
-from incamera.sealing.capsule import read_capsule
+from incamera.sealing.capsule import Capsule, read_capsule
 from incamera.sealing.keys import key_id
 from incamera.tlog.reader import LogReader
 from incamera.vault.blobs import Blobs
@@ -70,8 +70,27 @@ class Account:
                 self._index.erase(name, admitted.index)
             else:
                 self._index.forget(name)
-        elif admitted is not None and self._blobs.has(name):
-            capsule = read_capsule(self._blobs.path(name))
-            self._index.keep(name, capsule.header, capsule.size, admitted.index)
         elif admitted is not None:
-            self._index.lose(name, admitted.index)
+            capsule = self.stored(name)
+            if capsule is None:
+                self._index.lose(name, admitted.index)
+            else:
+                self._index.keep(name, capsule.header, capsule.size, admitted.index)
+
+    def stored(self, name: Digest) -> Capsule | None:
+        """The capsule as stored, its ciphertext unread; None if it is missing or damaged."""
+        try:
+            capsule = read_capsule(self._blobs.path(name))
+        except (InputError, IntegrityError):
+            return None
+        return capsule if capsule.digest == name else None
+
+    def sound(self, name: Digest) -> bool:
+        """True if every byte of the stored capsule ``name`` is right."""
+        capsule = self.stored(name)
+        try:
+            if capsule is not None:
+                capsule.verify_stored()
+        except (InputError, IntegrityError):
+            return False
+        return capsule is not None

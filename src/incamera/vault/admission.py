@@ -2,8 +2,9 @@
 """What a capsule must be to be admitted: one small rule each, in the order they are asked.
 
 The car's signature and every digest were checked before (``sealing.capsule``). Each rule raises a
-:class:`RefusedError` with its code, reads only, and knows no more than the header, the log as folded by
-this vault's own follower, the exclusion list and the time.
+:class:`RefusedError` with its code, reads only, and knows no more than the header, the log as
+folded by this vault's own follower, the exclusion list and the time. The codes are listed in
+``docs/formats/capsule.md``.
 """
 
 from __future__ import annotations

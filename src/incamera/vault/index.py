@@ -5,7 +5,7 @@ It says nothing that log and blobs do not: delete the file and it is made again.
 
 * ``pending``: stored, its entry made; whether that entry is in the log is not known yet;
 * ``kept``: in the log, and stored;
-* ``lost``: in the log, but its blob is gone without an erasure (a damaged disk);
+* ``lost``: in the log, but its blob is missing or damaged, without an erasure;
 * ``erased``: an erasure stands in the log; nothing but the digest is left here.
 """
 
@@ -117,7 +117,7 @@ class Index:
             self._insert(name, header, size, "kept", at, None)
             self._set(name, "kept", at)
 
-    def lose(self, name: Digest, at: int) -> None:
+    def lose(self, name: Digest, at: int | None) -> None:
         """The capsule is in the log at ``at`` but not stored."""
         self._bare(name, "lost", at)
         self._set(name, "lost", at)
@@ -208,7 +208,7 @@ class Index:
             *(bytes.fromhex(name), status, at),
         )
 
-    def _set(self, name: Digest, status: Status, at: int) -> None:
+    def _set(self, name: Digest, status: Status, at: int | None) -> None:
         sql = "UPDATE capsules SET status = ?, at = ?, entry = NULL WHERE digest = ?"
         self._database.run(sql, status, at, bytes.fromhex(name))
 

@@ -29,7 +29,7 @@ from typing import Protocol
 from incamera import durable
 from incamera.clock import Clock
 from incamera.errors import InputError, UnavailableError
-from incamera.ids import Digest
+from incamera.ids import Digest, parse_digest
 from incamera.ledger import fold
 from incamera.ledger.codec import decode, encode
 from incamera.ledger.entries import CapsuleEntry, ErasureEntry
@@ -136,7 +136,8 @@ class Vault:
                 self._take_in(capsule)
             elif self._state.erased(capsule.digest) is not None:
                 raise RefusedError("erased", f"capsule {capsule.digest[:16]}... was erased")
-            elif not self._blobs.has(capsule.digest):
+            elif not self._account.sound(capsule.digest):
+                # On this receipt the car deletes its copy: what is damaged here is mended first.
                 self._blobs.put(capsule.digest, capsule.pieces())
                 self._account.settle(capsule.digest)
             return self._receipt(capsule.digest)
@@ -168,6 +169,7 @@ class Vault:
 
     def receipt(self, name: Digest) -> bytes:
         """A fresh receipt for a capsule admitted before; :class:`InputError` if it never was."""
+        parse_digest(name, "capsule")
         with self._locked():
             if self._state.capsule(name) is None:
                 raise InputError(f"no capsule {name} was admitted here")
@@ -234,11 +236,11 @@ class Vault:
 
     def row(self, name: Digest) -> Row | None:
         """What the index knows of one capsule."""
-        return self._index.get(name)
+        return self._index.get(parse_digest(name, "capsule"))
 
     def path(self, name: Digest) -> Path:
         """The stored file; :class:`RefusedError` if erased, :class:`InputError` if not admitted."""
-        row = self._index.get(name)
+        row = self.row(name)
         if row is not None and row.status == "erased":
             raise RefusedError("erased", f"capsule {name[:16]}... was erased")
         if row is None or row.status == "pending":
@@ -251,6 +253,21 @@ class Vault:
         """Blobs whose entry is not in the log: admissions that were cut short."""
         with self._locked():
             return [name for name in self._blobs.names() if self._state.capsule(name) is None]
+
+    def scrub(self) -> list[Digest]:
+        """Read every kept capsule through; the digests of those missing or damaged.
+
+        They are ``lost`` from then on: admitting such a capsule again mends it.
+        """
+        suspects = [r.digest for r in self.find(status="kept") if not self._account.sound(r.digest)]
+        with self._locked():
+            bad = []
+            for name in suspects:
+                row = self.row(name)  # erased meanwhile, or mended?
+                if row and row.status == "kept" and not self._account.sound(name):
+                    self._index.lose(name, row.index)
+                    bad.append(name)
+            return bad
 
     def sweep(self) -> list[Digest]:
         """Destroy orphans and what dying writers left behind; the digests destroyed.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -459,3 +460,20 @@ def test_a_request_for_a_list_needs_the_list(busy: tuple[World, Vault]) -> None:
         vault.submit(leaf)
     world.beside(f"list/{named.digest}", data)
     assert vault.submit(leaf)
+
+
+def test_every_code_of_a_refusal_is_documented_and_no_other() -> None:
+    """docs/formats/capsule.md lists what the code can say."""
+    root = Path(__file__).parents[3]
+    page = (root / "docs" / "formats" / "capsule.md").read_text()
+    section = page.partition("## Admission")[2].partition("\n## ")[0]
+    documented = set(re.findall(r"`([a-z-]+)`(?=[,:| ]*)", section))
+    sources = (root / "src" / "incamera" / "vault").glob("*.py")
+    raised = {
+        code
+        for source in sources
+        for code in re.findall(r'RefusedError\(\s*"([a-z-]+)"', source.read_text())
+    }
+    fields = {"expires", "hour", "threshold"}
+    assert raised == documented - (fields - raised)
+    assert raised >= {"erased", "not-owner", "unpublished"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from incamera.errors import IntegrityError
+from incamera.errors import InputError, IntegrityError
 from incamera.ids import Digest, digest
 from incamera.ledger.codec import encode
 from incamera.ledger.entries import ErasureEntry
@@ -15,6 +15,12 @@ from incamera.sealing.capsule import read_capsule
 from incamera.tlog import FolderFetch
 from incamera.vault import FileBlobs, RefusedError, Vault
 from world import World
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """For tests that break nothing for others."""
+    return World(tmp_path_factory.mktemp("rebuild"))
 
 
 def vault_of(world: World) -> Vault:
@@ -68,6 +74,47 @@ def test_a_lost_blob_is_listed_and_can_come_back(tmp_path: Path) -> None:
     assert vault.admit(path)
     assert [(row.status, row.tags) for row in vault.find()] == [("kept", ("hard-brake",))]
     assert world.logs.log.size == size
+
+
+@pytest.mark.parametrize("position", [0, 200, -1])
+def test_a_damaged_blob_is_found_and_mended(world: World, position: int) -> None:
+    """Scrubbing finds it; a second receipt is given only for a capsule that is whole again."""
+    vault, path, other = vault_of(world), world.seal(), world.seal()
+    vault.admit(path)
+    vault.admit(other)
+    name = read_capsule(path).digest
+    assert vault.scrub() == []
+    for look in (lambda: None, vault.scrub):
+        data = bytearray(path.read_bytes())
+        data[position] ^= 1
+        vault.path(name).write_bytes(data)
+        assert look() in (None, [name])
+        assert vault.admit(path)
+        assert vault.path(name).read_bytes() == path.read_bytes()
+        row = vault.row(name)
+        assert row is not None
+        assert row.status == "kept"
+
+
+def test_an_index_is_made_again_around_a_damaged_blob(tmp_path: Path) -> None:
+    """One bad file does not keep the vault shut."""
+    world = World(tmp_path)
+    vault, path, other = vault_of(world), world.seal(), world.seal()
+    vault.admit(path)
+    vault.admit(other)
+    vault.path(read_capsule(path).digest).write_bytes(b"")
+    vault.close()
+    drop(world, "index.db")
+    assert sorted(row.status for row in vault_of(world).find()) == ["kept", "lost"]
+
+
+@pytest.mark.parametrize("name", ["", "../../etc/passwd", "AB" * 32, "0" * 63, "\x00"])
+def test_what_is_no_digest_is_an_input_error(world: World, name: str) -> None:
+    """Names from outside never become paths."""
+    vault = vault_of(world)
+    for ask in (vault.path, vault.row, vault.receipt):
+        with pytest.raises(InputError):
+            ask(Digest(name))
 
 
 def test_an_owner_whose_key_changed_still_erases(tmp_path: Path) -> None:
