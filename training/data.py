@@ -24,6 +24,7 @@ Boxes = NDArray[np.float32]
 # Teacher scores at or above SURE make a face label; those below only silence the loss.
 SURE = 0.45
 HELD_OUT = 10
+LEVELS = 4
 NO_BOXES = np.zeros((0, 4), np.float32)
 
 
@@ -41,7 +42,6 @@ class Record:
     negatives: Boxes = field(default_factory=lambda: NO_BOXES)
     # Clips have no plate labels, so nothing may be learned about plates from their pixels.
     plates_known: bool = True
-    offset: int = 0
 
 
 def rows(values: list[Any]) -> Boxes:
@@ -132,28 +132,45 @@ def load_split(data: Path, cache: Path) -> tuple[list[Record], list[Record]]:
 
 
 class Pixels:
-    """Decoded pictures of the given records, one after another in a memory-mapped file."""
+    """Decoded pictures at full, half, quarter and eighth size, in memory-mapped files.
+
+    Shrinking by area beforehand costs a third more room and halves the time of a view.
+    """
 
     def __init__(self, records: list[Record], path: Path) -> None:
-        total = 0
-        for record in records:
-            record.offset = total
-            total += record.shape[0] * record.shape[1] * 3
-        if not path.exists() or path.stat().st_size != total:
-            self._fill(records, path)
-        self._bytes = np.memmap(path, np.uint8, mode="r")
+        self._levels: list[NDArray[np.uint8]] = []
+        self._offsets: list[dict[str, int]] = []
+        for level in range(LEVELS):
+            offsets, total = {}, 0
+            for record in records:
+                offsets[record.name] = total
+                total += (record.shape[0] >> level) * (record.shape[1] >> level) * 3
+            file = path.with_suffix(f".{level}")
+            if not file.exists() or file.stat().st_size != total:
+                self._fill(records, file, level)
+            self._levels.append(np.memmap(file, np.uint8, mode="r"))
+            self._offsets.append(offsets)
+
+    def _fill(self, records: list[Record], file: Path, level: int) -> None:
+        with file.open("wb") as sink:
+            for record in records:
+                if level:
+                    image = self._half(self.get(record, level - 1))
+                else:
+                    image = np.asarray(cv2.imread(str(record.path)), np.uint8)[:, :, ::-1]
+                    if image.shape[:2] != record.shape:
+                        raise ValueError(f"{record.name}: label says another size")
+                sink.write(np.ascontiguousarray(image).tobytes())
 
     @staticmethod
-    def _fill(records: list[Record], path: Path) -> None:
-        with path.open("wb") as sink:
-            for record in records:
-                bgr = cv2.imread(str(record.path))
-                if bgr.shape[:2] != record.shape:
-                    raise ValueError(f"{record.name}: label says {record.shape}, is {bgr.shape}")
-                sink.write(np.ascontiguousarray(bgr[:, :, ::-1]).tobytes())
+    def _half(image: Picture) -> Picture:
+        goal = (image.shape[1] // 2, image.shape[0] // 2)
+        even = image[: goal[1] * 2, : goal[0] * 2]
+        return np.asarray(cv2.resize(even, goal, interpolation=cv2.INTER_AREA), np.uint8)
 
-    def get(self, record: Record) -> Picture:
-        """Return the RGB picture of a record (read only)."""
-        height, width = record.shape
-        flat = self._bytes[record.offset : record.offset + height * width * 3]
+    def get(self, record: Record, level: int = 0) -> Picture:
+        """Return the RGB picture of a record, halved `level` times (read only)."""
+        height, width = record.shape[0] >> level, record.shape[1] >> level
+        start = self._offsets[level][record.name]
+        flat = self._levels[level][start : start + height * width * 3]
         return np.asarray(flat).reshape(height, width, 3)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data import NO_BOXES, Boxes, Record
+from training.data import LEVELS, NO_BOXES, Boxes, Pixels, Record
 
 Picture = NDArray[np.uint8]
 
@@ -74,19 +74,22 @@ def matrix(
 
 
 def warp(
-    image: Picture, full: NDArray[np.float64], scale: float, size: int, rng: random.Random
+    pixels: Pixels,
+    record: Record,
+    full: NDArray[np.float64],
+    scale: float,
+    size: int,
+    rng: random.Random,
 ) -> Picture:
-    """Cut the view; shrinks by area first, since warping alone would alias."""
-    times = int(1 / scale + 0.15)
-    if times >= 2:
-        # Whole factors have a fast path, and the warp does the rest.
-        goal = (image.shape[1] // times, image.shape[0] // times)
-        image = image[: goal[1] * times, : goal[0] * times]
-        image = np.asarray(cv2.resize(image, goal, interpolation=cv2.INTER_AREA), np.uint8)
-        full = full @ np.diag([times, times, 1.0])
-    mode = rng.choice((cv2.INTER_LINEAR, cv2.INTER_LINEAR, cv2.INTER_CUBIC))
-    shade = tuple(rng.randint(0, 200) for _ in range(3))
-    view = cv2.warpPerspective(image, full, (size, size), flags=mode, borderValue=shade)
+    """Cut the view out of the picture size next above what is wanted, or it would alias."""
+    level = min(max(int(math.log2(1 / scale) + 0.2), 0), LEVELS - 1)
+    image = pixels.get(record, level)
+    full = full @ np.diag([2.0**level, 2.0**level, 1.0])
+    shade = [rng.randint(0, 200) for _ in range(3)]
+    if abs(full[2, 0]) + abs(full[2, 1]) < 1e-9:
+        view = cv2.warpAffine(image, full[:2], (size, size), borderValue=shade)
+    else:
+        view = cv2.warpPerspective(image, full, (size, size), borderValue=shade)
     return np.asarray(view, np.uint8)
 
 
@@ -117,7 +120,7 @@ def carry(boxes: Boxes, full: NDArray[np.float64], size: int) -> tuple[Boxes, Bo
 
 
 def cut(
-    image: Picture,
+    pixels: Pixels,
     record: Record,
     centre: tuple[float, float],
     scale: float,
@@ -136,7 +139,7 @@ def cut(
         ignore_p.append(np.array([[0, 0, size, size]], np.float32))
     ignore_f = [cut_faces, *carry(record.face_doubts, full, size)]
     return View(
-        image=warp(image, full, scale, size, rng),
+        image=warp(pixels, record, full, scale, size, rng),
         plates=plates,
         faces=faces,
         plate_ignore=np.concatenate(ignore_p),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -21,7 +22,23 @@ Picture = NDArray[np.uint8]
 
 # (side, batch): mostly small views; larger ones teach large boxes whole.
 SIZES = ((320, 16), (448, 8))
+# Tallest plate or face in a view of each size.
+TALLEST = {320: 110.0, 448: 230.0}
 LARGE_SHARE = 0.25
+
+
+@lru_cache(maxsize=1)
+def grain() -> NDArray[np.float32]:
+    """Return one sheet of noise, from which pieces are cut: drawing it anew is slow."""
+    return np.random.default_rng(1).standard_normal((640, 640, 3), np.float32)
+
+
+def noisy(image: Picture, rng: random.Random) -> Picture:
+    """Add sensor noise."""
+    high, wide = image.shape[:2]
+    y, x = rng.randint(0, 640 - high), rng.randint(0, 640 - wide)
+    piece = grain()[y : y + high, x : x + wide] * np.float32(rng.uniform(2, 16))
+    return np.asarray(cv2.add(image, piece, dtype=cv2.CV_8U), np.uint8)
 
 
 def develop(image: Picture, rng: random.Random) -> Picture:
@@ -46,9 +63,7 @@ def develop(image: Picture, rng: random.Random) -> Picture:
         cv2.line(kernel, (0, length - 1 - end[1]), end, 1.0)
         image = np.asarray(cv2.filter2D(image, -1, kernel / kernel.sum()), np.uint8)
     if rng.random() < 0.3:
-        state = np.random.default_rng(rng.getrandbits(32))
-        noise = state.standard_normal(image.shape, np.float32) * rng.uniform(2, 16)
-        image = np.clip(image + noise, 0, 255).astype(np.uint8)
+        image = noisy(image, rng)
     if rng.random() < 0.6:
         _, blob = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, rng.randint(20, 85)])
         image = np.asarray(cv2.imdecode(blob, cv2.IMREAD_COLOR), np.uint8)
@@ -69,10 +84,7 @@ class Views(IterableDataset[Any]):
 
     def _focus(self, rng: random.Random, size: int) -> tuple[Record, tuple[float, float], float]:
         """Choose a record, a point in it and a scale."""
-        top = 85.0 if size <= 320 else 200.0
-        goal = log_uniform(rng, 6, top)
-        if rng.random() < 0.07:
-            goal = log_uniform(rng, 60, size * 0.5)
+        goal = log_uniform(rng, 6, TALLEST.get(size, 60.0))
         dice = rng.random()
         if dice < 0.6:
             record = rng.choice(self.plates)
@@ -94,7 +106,7 @@ class Views(IterableDataset[Any]):
 
     def _plain(self, rng: random.Random, size: int) -> View:
         record, spot, scale = self._focus(rng, size)
-        return cut(self.pixels.get(record), record, spot, scale, size, rng)
+        return cut(self.pixels, record, spot, scale, size, rng)
 
     def _add(self, view: View, rng: random.Random) -> None:
         for box in view.plates:
