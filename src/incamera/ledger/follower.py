@@ -48,6 +48,11 @@ class Follower:
         """True once proof of a fork is kept. Nothing but removing it by hand ends that."""
         return self._forked or bool(self.folder and evidence.found(self.folder))
 
+    def present(self) -> Witnessed:
+        """The log's present checkpoint, with its quorum, not yet compared with what we read."""
+        # Not reader.checkpoint(): of two roots it would raise before both notes are kept.
+        return self.policy.check(self.reader.fetch("checkpoint"))
+
     def follow(self, seen: Witnessed | None = None) -> Witnessed:
         """Read up to the log's present checkpoint (or ``seen``, checked elsewhere) and stand there.
 
@@ -64,8 +69,7 @@ class Follower:
         # One transaction around the fetch as well: a second process cannot move the state on in
         # between and make an honest checkpoint look like a rollback.
         with self.state.transaction():
-            # Not reader.checkpoint(): of two roots it would raise before both notes are kept.
-            witnessed = seen or self.policy.check(self.reader.fetch("checkpoint"))
+            witnessed = seen or self.present()
             self._refuse_fork(witnessed)
             self._refuse_rollback(witnessed.checkpoint)
             try:

@@ -100,7 +100,9 @@ class State(Queries):
             signed = decode(data, f"log entry {index}")
             check(self, signed, index)
         except (InputError, IntegrityError) as error:
-            return Finding(index, "bad", error.message[:_MAX_FINDING])
+            # The message quotes hostile bytes: keep to what every terminal and table can hold.
+            text = error.message[:_MAX_FINDING].encode("ascii", "backslashreplace").decode("ascii")
+            return Finding(index, "bad", "".join(c if c.isprintable() else "?" for c in text))
         if not write(self._database, signed.entry, leaf, index, time):
             text = f"log entry {index}: says of a {signed.entry.type} what was said before"
             return Finding(index, "repeat", text)

@@ -146,11 +146,9 @@ class Trustee:
 
     def _case(self, asked: GrantRequest) -> _Case:
         signed, entry = rules.parse_leaf(asked.leaf)
-        clock = self._clock.now()
-        present = self.follower.follow()
-        rules.fresh(present.time(self._policy), clock)
+        self._follow()
         seen = rules.witnessed(asked.note, self._policy)
-        rules.fresh(seen.time(self._policy), clock)
+        rules.fresh(seen.time(self._policy), self._clock.now())
         self.follower.reconcile(seen)
         # Only now: who is enrolled is judged by the newest entries that anyone has shown us.
         reader = rules.requester(self.state, signed, entry)
@@ -163,6 +161,17 @@ class Trustee:
         rules.not_expired(None, entry, now)
         rules.notice_passed(requested, region.notice, now)
         return _Case(asked.leaf_hash, entry, reader, region, now)
+
+    def _follow(self) -> None:
+        """Read on to the present checkpoint, if it is fresh.
+
+        Judged before it is followed: a time from the future must not become the state's, which
+        never goes back.
+        """
+        if not self.frozen:
+            present = self.follower.present()
+            rules.fresh(present.time(self._policy), self._clock.now())
+            self.follower.follow(present)
 
     def _capsule(
         self, case: _Case, shown: CapsuleEvidence, listed: bytes | None
@@ -253,7 +262,7 @@ class Trustee:
         leaf = leaf_digest(entry)
         if (index := self.state.index_of(leaf)) is None:
             self._append(entry)
-            self.follower.follow()
+            self._follow()
             index = self.state.index_of(leaf)
         if index is None:
             raise IntegrityError(
