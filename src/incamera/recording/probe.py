@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -38,6 +39,7 @@ _CONTAINERS = {
 _READABLE = (
     "mov,matroska,avi,mpegts,mpeg,flv,h264,hevc,jpeg_pipe,png_pipe,webp_pipe,bmp_pipe,tiff_pipe"
 )
+_ISO_6709 = re.compile(r"([+-]\d{1,2}(?:\.\d+)?)([+-]\d{1,3}(?:\.\d+)?)", re.ASCII)
 _BUFFER = 1 << 20  # bytes read from the file at a time
 _DECLARED_SLACK = 1.0  # seconds that a declared duration may be longer than the frames (sound)
 
@@ -64,6 +66,7 @@ class Probe:
     sample_aspect: Fraction  # width of a pixel by its height
     display_matrix: tuple[int, ...] | None  # nine numbers of ISO 14496-12, 8.2.2; None: upright
     created: float | None  # POSIX seconds (UTC) as the container says, mostly of the start
+    location: tuple[float, float] | None  # latitude, longitude of one moment; a hint, no fix
 
     @property
     def start(self) -> float:
@@ -144,6 +147,7 @@ def inspect(path: Path) -> Probe:
             sample_aspect=stream.sample_aspect_ratio or Fraction(1),
             display_matrix=_display_matrix(picture),
             created=_created(container, stream),
+            location=_location(container),
         )
 
 
@@ -195,6 +199,16 @@ def _created(container: av.container.InputContainer, stream: av.VideoStream) -> 
         # 1904 and 1970 are what an unset field reads as.
         if when.year > 1970:
             return when.replace(tzinfo=when.tzinfo or datetime.UTC).timestamp()
+    return None
+
+
+def _location(container: av.container.InputContainer) -> tuple[float, float] | None:
+    """From a tag in the form of ISO 6709, ``+47.3769+008.5417/``."""
+    for name, value in container.metadata.items():
+        match = _ISO_6709.match(value) if "location" in name.lower() else None
+        if match:
+            latitude, longitude = float(match[1]), float(match[2])
+            return (latitude, longitude) if latitude or longitude else None
     return None
 
 

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A video or picture on its own, with its positions in a file beside it (GPX, DJI's SRT).
+
+``drive.mp4`` takes ``drive.srt`` or else ``drive.gpx``, any case of the ending, or the file named
+in :class:`Options`. How they are brought onto one clock:
+
+* SRT counts from the first frame: nothing to do.
+* GPX is in UTC, and so is the video's creation time. Where they overlap, both are believed.
+* Otherwise nobody knows, and a wrong guess would put the car in another street: it is an error,
+  unless ``Options.align`` says that the first track point belongs to the first frame.
+
+A video with a creation time, or aligned to GPX, has POSIX times (``zoned`` is True). Without any
+it starts at 0.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from incamera.errors import InputError
+from incamera.recording import gpx, srt
+from incamera.recording.model import Fix, Recording
+from incamera.recording.probe import Probe, inspect
+from incamera.recording.video import VideoTrack
+
+__all__ = ["Options", "read", "recognise"]
+
+_SUFFIXES = (".srt", ".gpx")
+_NEAR = 30.0  # seconds that GPX may begin late or end early and still be of the same drive
+_NO_OVERLAP_HINT = (
+    "cameras often write local time as UTC; if the first track point belongs to the first frame, "
+    "say so with align='start'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What files alone cannot tell."""
+
+    positions: Path | None = None  # the GPX or SRT file, if not beside the video by name
+    align: Literal["clock", "start"] = "clock"  # how GPX meets the video, see above
+    axes: srt.Axes | None = None  # the order in old DJI "GPS(...)" lines
+
+
+def recognise(path: Path) -> bool:
+    """Whether ``path`` is a file or a folder: what is in it, reading shows."""
+    return path.is_file() or path.is_dir()
+
+
+def read(path: Path, options: Options) -> Iterator[Recording]:
+    """The video or picture ``path``, or each one in the folder ``path``, by name.
+
+    A single file that cannot be read is an :class:`InputError`; in a folder it is a recording
+    without tracks, with the file in its faults.
+    """
+    if path.is_file():
+        yield _recording(path, path.name, options)
+        return
+    if options.positions is not None:
+        raise InputError(f"{path}: one file of positions cannot serve a folder of videos")
+    for file in _files(path):
+        name = file.relative_to(path).as_posix()
+        try:
+            yield _recording(file, name, options)
+        except InputError as error:
+            hint = f" ({error.hint})" if error.hint else ""
+            yield Recording(name, {}, sources=[file], faults=[f"set aside: {error}{hint}"])
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """All files under ``path`` but hidden ones and sidecars of a file beside them."""
+    for root, folders, names in os.walk(path):
+        folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
+        stems = {Path(n).stem for n in names if Path(n).suffix.lower() not in _SUFFIXES}
+        for name in sorted(names):
+            sidecar = Path(name).suffix.lower() in _SUFFIXES and Path(name).stem in stems
+            if not name.startswith(".") and not sidecar:
+                yield Path(root, name)
+
+
+def _recording(path: Path, name: str, options: Options) -> Recording:
+    probe = inspect(path)
+    positions = options.positions or _beside(path)
+    fixes: list[Fix] = []
+    zero, zoned = (probe.created or 0.0) - probe.start, probe.created is not None
+    if positions is not None and positions.suffix.lower() == ".srt":
+        cues = srt.read(positions, options.axes, probe.location or _somewhere(path))
+        first = zero + probe.start  # a cue's time counts from the first frame
+        fixes = [replace(fix, time=fix.time + first) for fix in cues]
+    elif positions is not None:
+        fixes = gpx.read(positions)
+        zero, zoned = _aligned(probe, positions, fixes, options), True
+    return Recording(
+        name=name,
+        tracks={"camera": VideoTrack.single(probe, zero=zero)},
+        fixes=fixes,
+        zoned=zoned,
+        sources=[path] if positions is None else [path, positions],
+    )
+
+
+def _aligned(probe: Probe, positions: Path, fixes: list[Fix], options: Options) -> float:
+    """The POSIX time of the video's pts 0."""
+    if options.align == "start":
+        return fixes[0].time - probe.start
+    if probe.created is None:
+        raise InputError(
+            f"{probe.path}: has no creation time, so {positions.name} cannot be aligned to it",
+            hint=_NO_OVERLAP_HINT,
+        )
+    zero = probe.created - probe.start
+    before = fixes[0].time - (zero + probe.end)
+    after = zero + probe.start - fixes[-1].time
+    if max(before, after) > _NEAR:
+        raise InputError(
+            f"{positions}: lies {max(before, after):.0f} s "
+            f"{'after' if before > after else 'before'} {probe.path.name}",
+            hint=_NO_OVERLAP_HINT,
+        )
+    return zero
+
+
+def _somewhere(path: Path) -> tuple[float, float] | None:
+    """A place of this drive from a GPX file beside ``path``, to tell latitude from longitude."""
+    beside = _sidecars(path).get(".gpx")
+    fix = gpx.read(beside)[0] if beside else None
+    return (fix.latitude, fix.longitude) if fix else None
+
+
+def _beside(path: Path) -> Path | None:
+    """The sidecar of ``path`` by name: SRT first, since it came from the same camera."""
+    found = _sidecars(path)
+    return next((found[suffix] for suffix in _SUFFIXES if suffix in found), None)
+
+
+def _sidecars(path: Path) -> dict[str, Path]:
+    return {
+        file.suffix.lower(): file
+        for file in sorted(path.parent.iterdir())
+        if file.stem == path.stem and file.suffix.lower() in _SUFFIXES and file != path
+    }
