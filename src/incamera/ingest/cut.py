@@ -52,6 +52,7 @@ class Cutter:
     zones: Zones
     campaign: Campaign
     watch: Stopwatch
+    now: int  # POSIX seconds
 
     def cut(
         self, recording: Recording, span: Span, folder: Path, tell: Callable[[float], None]
@@ -64,7 +65,7 @@ class Cutter:
         """
         tally = Tally()
         names = thin.camera_names(recording)
-        hour = thin.hour_of(span.start, recording.name)
+        hour, clock = thin.hour_of(recording, span, self.now)
         footage = []
         with durable.atomic(folder / _REPORT, mode=0o600) as lines:
             for name, camera in sorted((name, camera) for camera, name in names.items()):
@@ -78,7 +79,7 @@ class Cutter:
         size, found = measure(folder / _REPORT)
         contents = Contents(
             hour=hour,
-            clock="utc" if recording.zoned else "local",
+            clock=clock,
             duration=round(span.end - span.start, 6),
             tags=tuple(Name(tag) for tag in span.tags),
             footage=tuple(footage),

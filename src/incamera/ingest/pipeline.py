@@ -12,6 +12,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from incamera import durable
 from incamera.clock import Clock, SystemClock
@@ -24,17 +25,16 @@ from incamera.ingest.journal import ClipId, Journal, Step, clip_id
 from incamera.ingest.spool import Spool
 from incamera.ingest.stopwatch import Stopwatch
 from incamera.ingest.summary import Summary
+from incamera.recording import Options, open_recordings
 from incamera.recording.clip import measure
 from incamera.recording.model import Recording
 from incamera.redaction import Redactor
 from incamera.trigger import Campaign, Span, default_campaign, find_spans
 
-__all__ = ["Plan", "Progress", "ingest_recordings", "recording_digest"]
+__all__ = ["Plan", "Progress", "ingest", "ingest_recordings", "recording_digest"]
 
 Progress = Callable[[float, float | None, str | None], None]
 """Called with (seconds of footage done, seconds known so far, what is being worked on)."""
-
-_DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,38 @@ def recording_digest(recording: Recording) -> Digest:
     return Digest(hashlib.sha256("\n".join(["incamera-recording-1", *found]).encode()).hexdigest())
 
 
+def ingest(
+    source: Path,
+    home: CarHome,
+    plan: Plan,
+    *,
+    admit: Admit,
+    options: Options | None = None,
+    redactor: Redactor | None = None,
+    clock: Clock | None = None,
+    wait: bool = False,
+    progress: Progress | None = None,
+) -> Summary:
+    """Ingest every recording at ``source`` (a file or folder; ``options`` for what it leaves open).
+
+    ``admit`` hands a capsule to the vault. ``wait``: for another ingest of this car to end.
+    Returns what was done, with the faults of single recordings, clips and capsules in it; see
+    :meth:`Summary.error`. Raises :class:`PolicyError` without a consent, :class:`InputError` if
+    there is nothing to read at ``source``, :class:`UnavailableError` if the disk is full, a
+    detector is missing or another ingest runs. Nothing is lost in any case: run it again.
+    """
+    return ingest_recordings(
+        open_recordings(source, options),
+        home,
+        plan,
+        admit=admit,
+        redactor=redactor,
+        clock=clock,
+        wait=wait,
+        progress=progress,
+    )
+
+
 def ingest_recordings(
     recordings: Iterable[Recording],
     home: CarHome,
@@ -73,7 +105,7 @@ def ingest_recordings(
     wait: bool = False,
     progress: Progress | None = None,
 ) -> Summary:
-    """Ingest ``recordings``; see :func:`incamera.ingest.ingest` for the rest."""
+    """As :func:`ingest`, for recordings that are open already."""
     home.check_consent()
     with _alone(home, wait):
         run = _Run(home, plan, admit, redactor or Redactor(), clock or SystemClock(), progress)
@@ -110,11 +142,11 @@ class _Run:
         clock: Clock,
         progress: Progress | None,
     ) -> None:
-        self._plan, self._clock, self._progress = plan, clock, progress
+        self._plan, self._progress = plan, progress
         self._watch = Stopwatch()
         self._journal = Journal(home.journal)
         self._spool = Spool(home, self._journal, admit, clock)
-        self._cutter = Cutter(redactor, plan.zones, plan.campaign, self._watch)
+        self._cutter = Cutter(redactor, plan.zones, plan.campaign, self._watch, clock.now())
         self._summary = Summary(zones=len(plan.zones), zones_digest=plan.zones.digest)
         self._reachable = True  # the vault; after one failure it is not asked again in this run
         self._done, self._known = 0.0, 0.0  # seconds of footage
@@ -180,7 +212,6 @@ class _Run:
         if step is not None and step.state != "lost":
             summary.already += 1
             return
-        self._check_date(recording, span)
         with self._spool.work(clip) as folder:
             packed, contents, tally = self._cutter.cut(
                 recording,
@@ -194,13 +225,6 @@ class _Run:
         summary.frames += tally.frames
         summary.boxes.update(tally.boxes)
         self._send(Step(clip, "sealed", capsule))
-
-    def _check_date(self, recording: Recording, span: Span) -> None:
-        if span.start > self._clock.now() + _DAY:
-            raise InputError(
-                f"{recording.name}: recorded in the future, by this machine's clock",
-                hint="set the clock of the machine, or of the car",
-            )
 
     def _send(self, step: Step) -> None:
         """Try to hand a capsule over. What the vault refuses stays in the spool, and is told."""

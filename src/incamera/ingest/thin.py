@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from incamera.errors import InputError
 from incamera.ids import Name, parse_name
+from incamera.recording.contents import Clock
 from incamera.recording.model import Event, Fix, Recording, Telemetry
 from incamera.trigger import Span
 
@@ -19,24 +20,30 @@ __all__ = ["camera_names", "events", "fixes", "hour_of", "telemetry"]
 _TELEMETRY_S = 0.1  # one sample in so many seconds
 _FIX_S = 1.0
 _DECIMALS = 3  # of degrees: 111 m of latitude
-_EARLIEST = 946_684_800  # 2000-01-01: before it a clock was not set
+_EARLIEST = 946_684_800  # 2000-01-01: what is before was not a date, but seconds from a start
+_DAY = 86_400  # wall time may be ahead of UTC by hours
 _NOT_NAME = re.compile(r"[^a-z0-9]+")
 
 Timed = TypeVar("Timed", Telemetry, Fix, Event)
 
 
-def hour_of(time: float, where: str) -> str:
-    """The hour in which ``time`` lies; :class:`InputError` if that is no date to believe."""
-    try:
-        hour = datetime.datetime.fromtimestamp(time, datetime.UTC)
-    except (OverflowError, ValueError, OSError) as error:
-        raise InputError(f"{where}: its time is no date") from error
-    if time < _EARLIEST:
+def hour_of(recording: Recording, span: Span, now: int) -> tuple[str, Clock]:
+    """The hour in which ``span`` begins, and by what clock; ``now`` if the recording has no date.
+
+    :class:`InputError` if it says that it was recorded in the future.
+    """
+    if not span.start >= _EARLIEST:
+        return _hour(now), "ingest"
+    if not span.start <= now + _DAY:
         raise InputError(
-            f"{where}: it does not say when it was recorded",
-            hint="name the files by date as the car does (YYYY-MM-DD_HH-MM-SS-front.mp4)",
+            f"{recording.name}: recorded in the future, by this machine's clock",
+            hint="set the clock of the machine, or of the car",
         )
-    return hour.strftime("%Y-%m-%dT%H")
+    return _hour(span.start), "utc" if recording.zoned else "local"
+
+
+def _hour(time: float) -> str:
+    return datetime.datetime.fromtimestamp(time, datetime.UTC).strftime("%Y-%m-%dT%H")
 
 
 def camera_names(recording: Recording) -> dict[str, Name]:

@@ -10,14 +10,14 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from incamera.encoding import canonical, exact_keys, parse_canonical
 from incamera.errors import InputError
 from incamera.ids import Digest, Name, parse_digest, parse_name
 from incamera.recording.model import Event, Fix, Telemetry
 
-__all__ = ["MAX_CONTENTS", "Contents", "Footage", "Report"]
+__all__ = ["MAX_CONTENTS", "Clock", "Contents", "Footage", "Report"]
 
 MAX_CONTENTS = 1 << 26
 """Bytes that ``clip.json`` may have: a day of telemetry."""
@@ -27,6 +27,8 @@ _HOUR = re.compile(r"\d{4}-\d{2}-\d{2}T(?:[01]\d|2[0-3])", re.ASCII)
 _MAX_SIZE = 2**33 - 1  # bytes: what eleven octal digits of a tar header can say
 _MAX_SIDE = 1 << 16
 _T = TypeVar("_T")
+
+Clock: TypeAlias = Literal["utc", "local", "ingest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,9 @@ class Contents:
 
     hour: str
     """Hour of the recording, ``2026-11-21T14``."""
-    clock: Literal["utc", "local"]
-    """Whose hour that is: UTC, or wall time where the car was (the recording did not say)."""
+    clock: Clock
+    """Whose hour that is: UTC; wall time where the car was; or, of a recording without a date, the
+    hour in which it was ingested (UTC)."""
     duration: float
     tags: tuple[Name, ...]
     footage: tuple[Footage, ...]
@@ -124,7 +127,7 @@ class Contents:
         campaign = value["campaign"]
         return cls(
             hour=_matching(value["hour"], _HOUR, f"{where}: hour"),
-            clock=_one_of(value["clock"], ("utc", "local"), f"{where}: clock"),
+            clock=_one_of(value["clock"], ("utc", "local", "ingest"), f"{where}: clock"),
             duration=_number(value["duration"], f"{where}: duration", 0.0),
             tags=tuple(_list(value["tags"], f"{where}: tags", parse_name)),
             footage=footage,
@@ -203,12 +206,10 @@ def _telemetry(value: object, where: str) -> Telemetry:
     across = list(_list(found["acceleration"], f"{where}: acceleration", _number))
     if len(across) != 3:
         raise InputError(f"{where}: acceleration needs x, y and z")
-    return Telemetry(
-        **{name: _number(found[name], f"{where}: {name}") for name in _FLOATS},
-        **{name: found[name] for name in _BOOLS},
-        **{name: _int(found[name], f"{where}: {name}", 0, 255) for name in _INTS},
-        acceleration=(across[0], across[1], across[2]),
-    )
+    plain: dict[str, Any] = {name: _number(found[name], f"{where}: {name}") for name in _FLOATS}
+    plain |= {name: found[name] for name in _BOOLS}
+    plain |= {name: _int(found[name], f"{where}: {name}", 0, 255) for name in _INTS}
+    return Telemetry(**plain, acceleration=(across[0], across[1], across[2]))
 
 
 def _fix(value: object, where: str) -> Fix:

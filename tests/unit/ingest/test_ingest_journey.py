@@ -15,11 +15,13 @@ import pytest
 from incamera.errors import Error, InputError, IntegrityError, PolicyError, UnavailableError
 from incamera.geofence import Zones
 from incamera.geofence.geojson import Part
-from incamera.ingest import Admit, Summary
+from incamera.ingest import Admit, Plan, Summary, ingest
 from incamera.ledger.receipt import check_receipt
 from incamera.redaction.report import read_report
 from incamera.sealing import read_capsule
-from ingesting import BEGIN, CAMPAIGN, LAT, RATE, Car, Seer, broken, drive
+from incamera.trigger import Campaign
+from ingesting import BEGIN, CAMPAIGN, GEOFENCE, LAT, RATE, Car, Seer, broken, drive, redactor
+from videos import film
 from world_tlog import START
 
 
@@ -160,17 +162,18 @@ def test_files_set_aside_are_told(car: Car, films: Path) -> None:
     assert [fault.message for fault in summary.faults] == ["a.mp4: the file is empty"]
 
 
-@pytest.mark.parametrize(
-    ("begin", "message"),
-    [(0.0, "does not say when"), (START + 90_000.0, "in the future")],
-)
-def test_a_date_that_cannot_be_is_a_fault(
-    car: Car, films: Path, begin: float, message: str
-) -> None:
-    """A recording without a date, or from the future, is not ingested."""
-    summary = car.ingest(drive(films, begin=begin))
-    assert [message in fault.message for fault in summary.faults] == [True]
+def test_a_recording_from_the_future_is_a_fault(car: Car, films: Path) -> None:
+    """What claims to be from after tomorrow is not ingested."""
+    summary = car.ingest(drive(films, begin=START + 90_000.0))
+    assert ["in the future" in fault.message for fault in summary.faults] == [True]
     assert summary.sealed == 0
+
+
+def test_a_recording_without_a_date_is_kept_under_the_present_hour(car: Car, films: Path) -> None:
+    """Seconds from a start are no date: the hour is that of the ingest, and the clip says so."""
+    assert car.ingest(drive(films, begin=0.0)).error() is None
+    contents, _ = car.opened(car.kept()[0])
+    assert (contents.hour, contents.clock) == ("2027-01-15T08", "ingest")
 
 
 def test_a_recording_without_files_is_a_fault(car: Car, films: Path) -> None:
@@ -312,3 +315,27 @@ def test_the_gravest_fault_ends_the_run() -> None:
         error = Summary(faults=faults[:count]).error()
         assert type(error) is type(faults[count - 1])
     assert "4 parts" in str(Summary(faults=faults).error())
+
+
+def test_a_folder_of_recordings_is_ingested(car: Car, films: Path, tmp_path: Path) -> None:
+    """Ingest opens what a folder holds; a file that is no recording is a fault, not the end."""
+    source = tmp_path / "source"
+    source.mkdir()
+    with_date = {"creation_time": "2027-01-15T07:00:00Z"}
+    film(source / "a.mp4", times=range(8 * RATE), tags=with_date, muxing={})
+    (source / "b.mp4").write_bytes(b"no film")
+    points = "".join(
+        f'<trkpt lat="{45 + 20 * i * LAT}" lon="10"><time>2027-01-15T07:00:0{i}Z</time></trkpt>'
+        for i in range(9)
+    )
+    head = '<gpx version="1.1" creator="t" xmlns="http://www.topografix.com/GPX/1/1">'
+    (source / "a.gpx").write_text(f"{head}<trk><trkseg>{points}</trkseg></trk></gpx>")
+    everything = b'version = 1\nname = "all"\n[sample]\nevery = 1\nlength = 60\n'
+    plan = Plan(Zones.empty(), Campaign.parse(everything), GEOFENCE)
+    given: dict[str, Any] = {"admit": car.admit, "redactor": redactor(), "clock": car.world.clock}
+    summary = ingest(source, car.home, plan, **given)
+    assert (summary.recordings, summary.admitted) == (2, 1)
+    assert ["b.mp4" in fault.message for fault in summary.faults] == [True]
+    contents, _ = car.opened(car.kept()[0])
+    assert (contents.hour, contents.clock) == ("2027-01-15T07", "utc")
+    assert contents.footage[0].frames == round(contents.duration * RATE)

@@ -20,17 +20,30 @@ def named(*cameras: str) -> Recording:
     return Recording("r", dict.fromkeys(cameras))  # type: ignore[arg-type]
 
 
+NOW = 1_800_000_000
+
+
+def hour(time: float, *, zoned: bool = True) -> tuple[str, str]:
+    return thin.hour_of(Recording("r", {}, zoned=zoned), Span(time, time + 1, ()), NOW)
+
+
 def test_the_hour_is_all_that_is_told_of_a_time() -> None:
-    """The hour of a time, whatever the minute."""
-    assert thin.hour_of(1_800_000_000.0, "r") == thin.hour_of(1_800_000_500.0, "r")
-    assert thin.hour_of(1_800_000_000.0, "r") == "2027-01-15T08"
+    """The hour of a time, whatever the minute, and whose hour it is."""
+    assert hour(NOW - 7200.0) == hour(NOW - 7200.0 + 500) == ("2027-01-15T06", "utc")
+    assert hour(NOW - 7200.0, zoned=False) == ("2027-01-15T06", "local")
 
 
-@pytest.mark.parametrize("time", [0.0, 86_400.0, -1.0, 1e18, float("nan"), float("inf")])
-def test_a_time_that_is_no_date_is_refused(time: float) -> None:
-    """A clock that was never set, or a number that is no time, is an InputError."""
-    with pytest.raises(InputError):
-        thin.hour_of(time, "r")
+@pytest.mark.parametrize("time", [0.0, 86_400.0, -1e18, float("nan"), float("-inf")])
+def test_without_a_date_the_hour_is_that_of_the_ingest(time: float) -> None:
+    """A clock that was never set tells nothing, so the present hour is named as such."""
+    assert hour(time) == ("2027-01-15T08", "ingest")
+
+
+@pytest.mark.parametrize("time", [NOW + 86_401.0, 1e18, float("inf")])
+def test_a_recording_from_the_future_is_refused(time: float) -> None:
+    """A day ahead is a time zone; more is a clock that nobody should believe."""
+    with pytest.raises(InputError, match="future"):
+        hour(time)
 
 
 def test_cameras_get_names_that_headers_allow() -> None:
