@@ -85,7 +85,7 @@ def read_entries(
     counts: Counter[str],
 ) -> Readings | None:
     """Fold every entry into ``state``; None (and an error) unless they give the signed root."""
-    readings = Readings()
+    readings, noted = Readings(), Findings()
     time = witnessed.time(policy)
     try:
         with state.transaction():
@@ -96,7 +96,7 @@ def read_entries(
                     _remember(state, index, data, readings, counts)
                 elif finding.kind == "bad":
                     counts["bad entries"] += 1
-                    _bad(findings, index, finding.text)
+                    _bad(noted, index, finding.text)
                 else:
                     counts["repeated entries"] += 1
             state.accept(witnessed.note, witnessed.checkpoint.root, time)
@@ -108,7 +108,9 @@ def read_entries(
             error.hint or "entries were altered or are withheld: fetch the log from another copy",
         )
         return None
-    # Only now is it sure what the tiles must be; before, a bad bundle would blame a good tile.
+    # Only now are the entries known to be the log's: an altered bundle would blame good tiles,
+    # and make the log's entries look void.
+    findings.add(noted)
     tiles.finish()
     return readings
 

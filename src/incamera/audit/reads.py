@@ -102,14 +102,19 @@ class ReadCheck:
             datasets=len(datasets),
         )
 
-    def capsules(self, request: Requested) -> tuple[Digest, ...]:
-        """The capsules a request names; empty (and an error) if its list cannot be read."""
+    def capsules(self, request: Requested, *, quiet: bool = False) -> tuple[Digest, ...]:
+        """The capsules a request names; empty if its list cannot be read.
+
+        That is an error too, unless ``quiet``: once is enough.
+        """
         named = request.entry.capsules
         if not isinstance(named, CapsuleList):
             return named
         try:
             return parse_capsule_list(self._fetch(f"list/{named.digest}"), named)
         except Error as error:
+            if quiet:
+                return ()
             self._findings.error(
                 f"log entry {request.index}",
                 f"what it asks for cannot be known: {error.message}",

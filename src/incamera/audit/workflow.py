@@ -14,6 +14,7 @@ from incamera.audit.log import Readings, check_checkpoint, check_region, read_en
 from incamera.audit.reads import ReadCheck
 from incamera.audit.report import Demand, Findings, Report
 from incamera.audit.tiles import TileCheck
+from incamera.audit.verdicts import check_verdicts
 from incamera.clock import Clock
 from incamera.errors import InputError, UnavailableError
 from incamera.ledger.state import State
@@ -105,6 +106,7 @@ def _check_content(
     counts["texts"] = check_named(fetch, wanted, optional, present, findings)
     if blobs is not None:
         check_blobs(blobs, state, findings, counts)
+        check_verdicts(fetch, blobs, state, readings, reads, findings)
     for path in datasets:
         counts["datasets checked"] += 1
         check_dataset(path, state, readings, reads, findings)
