@@ -168,6 +168,7 @@ READ = [0]
 
 
 def _dying_after_row(self: Account) -> None:
+    """Catch up, and die once there was something new."""
     CATCH_UP(self)
     if self._index.read > READ[0]:
         die()
@@ -177,6 +178,7 @@ DYING_AFTER_ROW = _dying_after_row
 
 
 def erasure(world: World, name: Digest) -> bytes:
+    """By its owner, signed."""
     entry = ErasureEntry(**world.facts(), capsules=(name,), by="owner", name="ada", reason="mine")
     return encode(entry, world.owner.signing)
 

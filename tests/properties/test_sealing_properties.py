@@ -24,6 +24,7 @@ KEY = SigningKey(bytes(range(32)))
 
 @functools.cache
 def capsule() -> Capsule:
+    """Three stream chunks, sealed once."""
     path = Path(tempfile.mkdtemp()) / "c.capsule"
     return Fleet().capsule(path, b"clip" * 9000)
 

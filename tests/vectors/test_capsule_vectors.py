@@ -29,6 +29,7 @@ PAYLOAD = (FACTS["payload"]["text"] * FACTS["payload"]["repeat"]).encode()
 
 @pytest.fixture
 def keys(tmp_path: Path) -> dict[str, OpeningKey]:
+    """The private keys in the vector."""
     found = {}
     for name, line in FACTS["keys"].items():
         path = tmp_path / name
@@ -80,6 +81,7 @@ def combine_first_two(one: bytes, two: bytes) -> bytes:
 
 
 def gf_multiply(a: int, b: int) -> int:
+    """Bit by bit."""
     found = 0
     while b:
         if b & 1:

@@ -41,17 +41,23 @@ class Account:
         reader = LogReader(self._follower.reader.fetch, self._follower.policy)
         reader.trust(witnessed.checkpoint)
         # A crash rolls rows back but no destruction: the next run finds the blob gone already.
+        erased = False
         with self._index.transaction():
             for at, data in enumerate(reader.entries(start, size, size), start):
-                self._take(at, data)
+                erased |= self._take(at, data)
             self._index.set_read(size)
+        if erased:
+            self._index.fold()
 
-    def _take(self, at: int, data: bytes) -> None:
-        """What entry ``at`` changes here; one without effect in the ledger has none here."""
+    def _take(self, at: int, data: bytes) -> bool:
+        """What entry ``at`` changes here; one without effect in the ledger has none here.
+
+        True for an erasure.
+        """
         try:
             entry = decode(data, f"log entry {at}").entry
         except InputError:
-            return  # the state keeps it as a finding
+            return False  # the state keeps it as a finding
         if isinstance(entry, PartyEntry) and entry.role == "owner" and entry.opening:
             if self._state.opening_holder(entry.opening) == f"owner {entry.name}":
                 self._index.add_owner(key_id(entry.opening), entry.name)
@@ -60,6 +66,7 @@ class Account:
         elif isinstance(entry, ErasureEntry):
             for name in entry.capsules:
                 self.settle(name)
+        return isinstance(entry, ErasureEntry)
 
     def settle(self, name: Digest) -> None:
         """Make blob and row of capsule ``name`` what the log says of it."""

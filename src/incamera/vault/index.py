@@ -133,6 +133,10 @@ class Index:
             bytes.fromhex(name),
         )
 
+    def fold(self) -> None:
+        """Move the write-ahead log into the file and empty it, so that erased facts leave both."""
+        self._database.one("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def forget(self, name: Digest) -> None:
         """Drop a pending row whose entry never reached the log."""
         sql = "DELETE FROM capsules WHERE digest = ? AND status = 'pending'"

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import doctest
 import io
 import os
+import subprocess
+import sys
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +16,7 @@ import pytest
 
 from incamera.errors import InputError, IntegrityError, UnavailableError
 from incamera.ids import Name, digest
-from incamera.sealing import opening
+from incamera.sealing import opening, wrap
 from incamera.sealing.capsule import MAGIC, Capsule, read_capsule
 from incamera.sealing.envelope import seal_envelope
 from incamera.sealing.header import HEADER_TYPE, Header, Payload
@@ -24,11 +27,13 @@ from sealed import FACTS, Fleet
 
 @pytest.fixture(scope="module")
 def fleet() -> Fleet:
+    """One set of keys for all tests."""
     return Fleet()
 
 
 @pytest.fixture
 def capsule(fleet: Fleet, tmp_path: Path) -> Capsule:
+    """Four stream chunks, sealed."""
     return fleet.capsule(tmp_path / "a.capsule", os.urandom(50_000))
 
 
@@ -127,6 +132,7 @@ def test_a_swapped_ciphertext_is_noticed_and_leaves_no_file(
 
 
 def stream_of(capsule: Capsule) -> tuple[bytes, list[bytes]]:
+    """Salt and commitment, and the chunks with their tags."""
     data = b"".join(capsule.chunks())
     return data[:56], [data[i : i + 16_400] for i in range(56, len(data), 16_400)]
 
@@ -218,8 +224,6 @@ def test_another_owner_cannot_open(capsule: Capsule, tmp_path: Path) -> None:
 
 def test_a_grant_opens_for_its_request_only(fleet: Fleet, capsule: Capsule) -> None:
     """A share re-sealed to a reader opens with that reader's key and leaf, nothing else."""
-    from incamera.sealing import wrap
-
     reader, leaf = OpeningKey.generate(), b"l" * 32
     share, capsule_id = fleet.shares(capsule)[1], capsule.header.capsule_id
     sealed = wrap.wrap(share, reader.public, wrap.grant_info(leaf, capsule_id, 1))
@@ -235,6 +239,7 @@ def test_a_grant_opens_for_its_request_only(fleet: Fleet, capsule: Capsule) -> N
 
 
 def sealing_to(recipients: Recipients, fleet: Fleet, path: Path) -> None:
+    """Seal a short clip to ``recipients``."""
     seal(io.BytesIO(b"clip"), path, facts=FACTS, recipients=recipients, car=fleet.car)
 
 
@@ -269,7 +274,10 @@ def test_a_clip_that_grows_while_it_is_sealed_is_not_sealed(fleet: Fleet, tmp_pa
     """The length that was promised in the header must be the length that was read."""
 
     class Growing(io.BytesIO):
+        """One byte longer than it says."""
+
         def seek(self, offset: int, whence: int = 0) -> int:
+            """As of a file that is being written."""
             end = super().seek(offset, whence)
             return end - 1 if whence == os.SEEK_END else end
 
@@ -288,7 +296,10 @@ def test_an_interrupted_sealing_leaves_nothing(fleet: Fleet, tmp_path: Path) -> 
     """A clip that cannot be read to its end makes no capsule and no stray file."""
 
     class Failing(io.BytesIO):
+        """A bad disk."""
+
         def read(self, size: int | None = -1) -> bytes:
+            """Never anything."""
             raise OSError(5, "Input/output error")
 
     with pytest.raises(UnavailableError):
@@ -344,8 +355,12 @@ def test_what_is_no_file_is_our_error(tmp_path: Path) -> None:
 
 def test_the_face_of_sealing_does_not_reach_opening() -> None:
     """Importing the package, as every keeper does in passing, loads nothing that opens."""
-    import subprocess
-    import sys
-
     code = "import incamera.sealing, sys; sys.exit('incamera.sealing.opening' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_example_on_the_face_of_sealing_works() -> None:
+    """What the package's docstring shows is what happens."""
+    import incamera.sealing
+
+    assert doctest.testmod(incamera.sealing) == (0, 13)

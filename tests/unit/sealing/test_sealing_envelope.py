@@ -21,6 +21,7 @@ GOOD = seal_envelope(b'{"v":1}', TYPE, KEY)
 
 
 def altered(**changes: Any) -> bytes:
+    """The good envelope with some members changed, canonical again."""
     value = json.loads(GOOD)
     value.update(changes)
     return canonical(value)

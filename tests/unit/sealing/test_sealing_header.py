@@ -20,6 +20,7 @@ from sealed import Fleet
 
 @pytest.fixture(scope="module")
 def capsule(tmp_path_factory: pytest.TempPathFactory) -> Capsule:
+    """One for all tests."""
     return Fleet().capsule(tmp_path_factory.mktemp("header") / "c.capsule")
 
 

@@ -15,6 +15,7 @@ ID, CAR, POLICY, SECRET = b"i" * 32, b"c" * 32, digest(b"policy"), b"s" * 32
 
 
 def info(**other: object) -> bytes:
+    """The context of one share, with some facts changed."""
     facts = {"trustee": Name("ch"), "epoch": 4, "index": 1, "threshold": 2, "count": 3, **other}
     base = {"capsule_id": ID, "car_key": CAR, "policy": POLICY}
     base.update({k: facts.pop(k) for k in list(facts) if k in base})  # type: ignore[misc]

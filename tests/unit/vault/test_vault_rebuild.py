@@ -24,6 +24,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 def vault_of(world: World) -> Vault:
+    """As after a restart."""
     return Vault(
         world.home / "vault",
         world.vault,
@@ -34,11 +35,13 @@ def vault_of(world: World) -> Vault:
 
 
 def erasure(world: World, name: Digest) -> bytes:
+    """By its owner, signed."""
     entry = ErasureEntry(**world.facts(), capsules=(name,), by="owner", name="ada", reason="mine")
     return encode(entry, world.owner.signing)
 
 
 def drop(world: World, *names: str) -> None:
+    """Delete databases of the vault, with their side files."""
     for name in names:
         for path in (world.home / "vault").glob(f"{name}*"):
             path.unlink()
