@@ -53,8 +53,8 @@ class _Expected:
             raise self.error("is damaged in the file")
         if packet.is_discard or (codec == "vp8" and not bytes(packet)[0] & 0x10):
             return  # before an edit list's start; VP8's hidden reference pictures
-        if packet.pts is None or packet.pts in self.times:
-            raise self.error("has no time of its own")
+        if packet.pts is None:
+            raise self.error("has no time")
         if len(self.times) >= _MAX_DELAY:
             raise self.error("is missing: the decoder gave nothing for it")
         self.times.append(packet.pts)
