@@ -174,9 +174,9 @@ class Trustee:
             self.follower.follow(present)
 
     def _capsule(
-        self, case: _Case, shown: CapsuleEvidence, listed: bytes | None
+        self, case: _Case, shown: CapsuleEvidence, wanted: frozenset[Digest]
     ) -> tuple[Header, ShareWrap]:
-        rules.named(shown.capsule, case.entry, listed)
+        rules.named(shown.capsule, wanted)
         admitted = rules.admitted(self.state, shown.capsule)
         header = rules.from_an_enrolled_car(self.state, shown, admitted.index)
         share = rules.our_share(header, shown, self.name)
@@ -201,8 +201,8 @@ class Trustee:
     # The grant
 
     def _grant(self, case: _Case, shown: tuple[CapsuleEvidence, ...]) -> Grant:
-        listed = self._list_file(case.entry)
-        checked = [(each, *self._capsule(case, each, listed)) for each in shown]
+        wanted = rules.names(case.entry, self._list_file(case.entry))
+        checked = [(each, *self._capsule(case, each, wanted)) for each in shown]
         new = [each.capsule for each in shown if not self._memory.intent(case.leaf, each.capsule)]
         day = case.now // DAY
         # What the log knows counts too: a restored backup of our own file forgets nothing.

@@ -11,7 +11,6 @@ Time here is witness time: neither the requester's, nor the log's, nor one machi
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection
 
 from incamera.errors import InputError, IntegrityError, PolicyError
 from incamera.ids import Digest, Name, digest
@@ -34,6 +33,7 @@ __all__ = [
     "included",
     "known_policy",
     "named",
+    "names",
     "not_erased",
     "not_expired",
     "notice_passed",
@@ -135,17 +135,18 @@ def read_by_us(state: Queries, leaf: Digest) -> Requested:
 # The capsule
 
 
-def named(capsule: Digest, entry: RequestEntry, listed: bytes | None) -> None:
-    """The request names ``capsule``, in itself or in its list file (``listed``, as fetched)."""
-    names: Collection[Digest]
+def names(entry: RequestEntry, listed: bytes | None) -> frozenset[Digest]:
+    """The capsules that the request names: in itself, or in the list file that was fetched."""
     if isinstance(entry.capsules, CapsuleList):
-        names = parse_capsule_list(listed or b"", entry.capsules)
-    else:
-        names = entry.capsules
-    if capsule not in names:
-        raise RefusedError(
-            "not-named", f"the request does not name capsule {capsule[:16]}...", public=False
-        )
+        return frozenset(parse_capsule_list(listed or b"", entry.capsules))
+    return frozenset(entry.capsules)
+
+
+def named(capsule: Digest, wanted: frozenset[Digest]) -> None:
+    """The request names ``capsule``."""
+    if capsule not in wanted:
+        text = f"the request does not name capsule {capsule[:16]}..."
+        raise RefusedError("not-named", text, public=False)
 
 
 def admitted(state: Queries, capsule: Digest) -> Admitted:
