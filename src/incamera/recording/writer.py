@@ -103,7 +103,7 @@ class VideoWriter:
             )
             if self._muxer == "mpegts":  # its service table would name the encoder
                 self._container.metadata.update(service_provider="-", service_name="-")
-            stack.callback(self._container.close)
+            stack.callback(self._abandon)
             self._stream = self._add_stream()
             self._stack = stack.pop_all()
         self._filter: BitStreamFilterContext | None = None
@@ -243,9 +243,7 @@ class VideoWriter:
     ) -> None:
         with self._stack:
             if error is not None:
-                # Closing may fail on a half-written file; the first error is the one to tell.
-                with contextlib.suppress(av.FFmpegError, ValueError, InputError):
-                    self._container.close()
+                self._abandon()
                 self._stack.__exit__(kind, error, trace)
                 return
             if not self.frames:
@@ -253,6 +251,11 @@ class VideoWriter:
             self._encode(None)
             self._container.close()
             self._check()
+
+    def _abandon(self) -> None:
+        """Let go of the container; a failure here (a full disk) has been told already."""
+        with contextlib.suppress(av.FFmpegError, OSError, ValueError):
+            self._container.close()
 
     def _check(self) -> None:
         """Read the times back from what was written: they must be the ones handed in."""
