@@ -141,7 +141,7 @@ READERS: list[tuple[bytes, Callable[[bytes], object]]] = [
     (PROOF, lambda data: Proof.parse(data).verify(b"x", POLICY)),
     (POLICY.text, Policy.parse),
     (REQUEST, AddCheckpoint.parse),
-    (LOG.vkey.encode(), lambda data: Verifier.parse(data.decode("utf-8", "replace"))),
+    (LOG.vkey.encode(), lambda data: Verifier.parse(data.decode("utf-8", "surrogateescape"))),
     (tile.encode_bundle([b"abc", b""]), lambda data: tile.decode_bundle(data, "bundle")),
 ]
 

@@ -10,11 +10,12 @@ from collections import Counter
 
 from incamera.audit.files import Listing
 from incamera.audit.report import Findings
-from incamera.errors import Error, UnavailableError
+from incamera.errors import Error
 from incamera.tlog import tile
 from incamera.tlog.edge import RightEdge
 from incamera.tlog.fetch import Fetch
 from incamera.tlog.merkle import HASH, leaf_hash
+from incamera.tlog.tree import fetch_tile
 
 __all__ = ["TileCheck"]
 
@@ -79,10 +80,9 @@ class TileCheck:
         for width in sorted(there):
             where = tile.path(level, index, width)
             try:
-                found = self._fetch(where)
-            except UnavailableError:
-                # A partial may be gone once the full tile exists; the log's reader has seen to
-                # it that the entries themselves are there.
+                # A partial may be collected while we read: then the full tile answers for it.
+                found = fetch_tile(self._fetch, level, index, width)
+            except Error:
                 self._withheld(where)
                 continue
             self._counts["tiles"] += 1

@@ -23,6 +23,8 @@ from incamera.tlog.policy import Policy, Witnessed
 
 __all__ = ["audit"]
 
+_ATTEMPTS = 3
+
 
 def audit(
     fetch: Fetch,
@@ -40,8 +42,32 @@ def audit(
     ``blobs``: the vault's folder of capsules. ``datasets``: paths of manifests.
 
     What is wrong comes back as findings; only a broken auditor (no room for its temporary
-    database) raises.
+    database) raises. A log that moves on meanwhile is read again, up to three times: what an
+    append was just writing is no finding.
     """
+    for _ in range(_ATTEMPTS - 1):
+        before = _checkpoint(fetch)
+        report = _audit(fetch, policy_text, clock, public, blobs, datasets)
+        if report.ok or _checkpoint(fetch) == before:
+            return report
+    return _audit(fetch, policy_text, clock, public, blobs, datasets)
+
+
+def _checkpoint(fetch: Fetch) -> bytes:
+    try:
+        return fetch("checkpoint")
+    except UnavailableError:
+        return b""
+
+
+def _audit(
+    fetch: Fetch,
+    policy_text: bytes | str,
+    clock: Clock,
+    public: Path | None,
+    blobs: Path | None,
+    datasets: Sequence[Path],
+) -> Report:
     findings, counts = Findings(), Counter[str]()
     listing = list_public(public, findings) if public is not None else None
     if listing is not None:

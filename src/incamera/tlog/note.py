@@ -54,7 +54,8 @@ _CONTROL = re.compile(rb"[\x00-\x09\x0b-\x1f]")
 
 
 def _check_name(name: str, where: str) -> str:
-    if not name or "+" in name or any(c.isspace() or c < " " for c in name):
+    odd = not name or "+" in name or any(c.isspace() or c < " " for c in name)
+    if odd or any("\ud800" <= c <= "\udfff" for c in name):  # lone surrogates: not UTF-8
         raise InputError(f"{where}: not a key name: {name!r:.80}")
     return name
 

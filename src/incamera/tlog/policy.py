@@ -60,7 +60,7 @@ class Policy:
     @classmethod
     def parse(cls, text: bytes | str, where: str = "tlog-policy") -> Policy:
         """A policy from its file; every departure from the specification is an InputError."""
-        data = text.encode() if isinstance(text, str) else text
+        data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
         if len(data) > _MAX_BYTES:
             raise InputError(f"{where}: longer than {_MAX_BYTES} bytes")
         if odd := _ODD_OCTET.search(data):

@@ -590,3 +590,19 @@ def test_a_manifest_that_claims_too_much(scene: Scene) -> None:
     report = scene.audit(datasets=[root / "manifest.json"])
     for what in ("were not asked for", "not in the log", "1 trustees", "more capsules than ch"):
         expect(report, "manifest.json", what)
+
+
+def test_a_log_that_moves_on_is_read_again(scene: Scene) -> None:
+    """An append between the reading of the folder and the checkpoint is no finding."""
+    inner, world = FolderFetch(scene.public), scene.world
+    moves = iter([True])
+
+    def fetch(path: str) -> bytes:
+        if path == "tlog-policy" and next(moves, False):
+            world.beside(f"campaign/{digest(b'c')}.toml", b"c")
+            world.say(CampaignEntry(**world.facts(), campaign=digest(b"c")), world.operator)
+        return inner(path)
+
+    report = scene.audit(fetch=fetch)
+    assert report.ok
+    assert report.counts["campaign entries"] == 2
