@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Journeys as scripts that anyone can read: ``tests/journeys/scripts/*.txt``.
+
+``$ command`` must end with exit code 0, ``3$ command`` with 3. Lines below it say what has to be
+in its output: ``> text`` on stdout, ``2> text`` on stderr, ``>! text`` nowhere. ``drive`` is the
+sample drive, ``bad`` a TeslaCam tree with broken files. ``LAST`` stands for the longest hex word
+of the last command's stdout.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = sorted((Path(__file__).parent / "scripts").glob("*.txt"))
+COMMAND = re.compile(r"(\d*)\$ (.+)")
+
+
+@dataclass
+class Step:
+    """One command and what is expected of it."""
+
+    line: int
+    command: str
+    code: int
+    expected: list[tuple[str, str]] = field(default_factory=list)
+
+
+def parse(path: Path) -> list[Step]:
+    steps: list[Step] = []
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        if match := COMMAND.fullmatch(line):
+            steps.append(Step(number, match[2], int(match[1] or 0)))
+        elif line.startswith((">", "2>")):
+            where, _, text = line.partition(" ")
+            steps[-1].expected.append((where, text))
+        elif line and not line.startswith("#"):
+            raise ValueError(f"{path.name}, line {number}: neither command, expectation nor #")
+    return steps
+
+
+def run(step: Step, folder: Path, last: str) -> subprocess.CompletedProcess[str]:
+    environment = dict(os.environ, HOME=str(folder))
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    environment.pop("INCAMERA_HOME", None)
+    return subprocess.run(
+        ["sh", "-c", step.command.replace("LAST", shlex.quote(last))],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_a_journey_goes_as_its_script_says(script: Path, drive: Path, tmp_path: Path) -> None:
+    """Every command ends with the code and says what its script expects."""
+    (tmp_path / "drive").symlink_to(drive)
+    last = ""
+    for step in parse(script):
+        done = run(step, tmp_path, last)
+        told = f"{script.name}, line {step.line}: {step.command}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == step.code, told
+        assert "Traceback" not in done.stderr, told
+        streams = {">": done.stdout, "2>": done.stderr}
+        for where, text in step.expected:
+            if where == ">!":
+                assert text not in done.stdout + done.stderr, told
+            else:
+                assert text in streams[where], f"{text!r} is missing\n{told}"
+        if words := re.findall(r"\b[0-9a-f]{12,64}\b", done.stdout):
+            last = max(words, key=len)
