@@ -24,7 +24,7 @@ from incamera.tlog import FolderFetch, Log
 from incamera.vault import FileBlobs, Vault
 from incamera.vault.account import Account
 from incamera.vault.index import Index
-from world import World
+from world import World, quick_folder
 
 
 def vault_of(world: World) -> Vault:
@@ -34,9 +34,10 @@ def vault_of(world: World) -> Vault:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+def world() -> Iterator[World]:
     """One for all tests of this file, as a vault lives on after each fault; each has a capsule."""
-    return World(tmp_path_factory.mktemp("faults"))
+    with quick_folder() as folder:
+        yield World(folder)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ It says nothing that log and blobs do not: delete the file and it is made again.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from incamera.errors import UnavailableError
 from incamera.ids import Digest, Name
 from incamera.ledger.database import Database
 from incamera.sealing.header import Header
@@ -135,7 +137,9 @@ class Index:
 
     def fold(self) -> None:
         """Move the write-ahead log into the file and empty it, so that erased facts leave both."""
-        self._database.one("PRAGMA wal_checkpoint(TRUNCATE)")
+        # Somebody who reads at this moment is in the way; the next erasure or closing does it.
+        with contextlib.suppress(UnavailableError):
+            self._database.one("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def forget(self, name: Digest) -> None:
         """Drop a pending row whose entry never reached the log."""

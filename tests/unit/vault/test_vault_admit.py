@@ -22,7 +22,7 @@ from incamera.tlog import FolderFetch
 from incamera.vault import RefusedError, Vault
 from incamera.vault.exclusion import Exclusions
 from sealed import Fleet
-from world import DAY, PURPOSE, World
+from world import DAY, PURPOSE, World, quick_folder
 from world_tlog import START
 
 
@@ -39,27 +39,30 @@ def vault_of(world: World, **change: Any) -> Vault:
 
 
 @pytest.fixture(scope="module")
-def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, Vault]]:
+def still() -> Iterator[tuple[World, Vault]]:
     """For refusals, which change nothing: one world for all of them."""
-    world = World(tmp_path_factory.mktemp("still"))
-    opened = vault_of(world)
-    yield world, opened
-    opened.close()
+    with quick_folder() as folder:
+        world = World(folder)
+        opened = vault_of(world)
+        yield world, opened
+        opened.close()
 
 
 @pytest.fixture(scope="module")
-def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, Vault]]:
+def busy() -> Iterator[tuple[World, Vault]]:
     """For tests that only look at what they put in themselves."""
-    world = World(tmp_path_factory.mktemp("busy"))
-    opened = vault_of(world)
-    yield world, opened
-    opened.close()
+    with quick_folder() as folder:
+        world = World(folder)
+        opened = vault_of(world)
+        yield world, opened
+        opened.close()
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def world() -> Iterator[World]:
     """A region of its own."""
-    return World(tmp_path)
+    with quick_folder() as folder:
+        yield World(folder)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,21 @@ from incamera.ledger.entries import ErasureEntry
 from incamera.sealing.capsule import read_capsule
 from incamera.tlog import FolderFetch
 from incamera.vault import FileBlobs, RefusedError, Vault
-from world import World
+from world import World, quick_folder
+
+
+@pytest.fixture
+def quick() -> Iterator[Path]:
+    """For a world of one's own."""
+    with quick_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+def world() -> Iterator[World]:
     """For tests that break nothing for others."""
-    return World(tmp_path_factory.mktemp("rebuild"))
+    with quick_folder() as folder:
+        yield World(folder)
 
 
 def vault_of(world: World) -> Vault:
@@ -48,9 +57,9 @@ def drop(world: World, *names: str) -> None:
 
 
 @pytest.mark.parametrize("lost", [("index.db",), ("state.db",), ("index.db", "state.db")])
-def test_a_lost_database_is_made_again(tmp_path: Path, lost: tuple[str, ...]) -> None:
+def test_a_lost_database_is_made_again(quick: Path, lost: tuple[str, ...]) -> None:
     """From log and blobs, with the same rows, erased ones too."""
-    world = World(tmp_path)
+    world = World(quick)
     vault = vault_of(world)
     paths = [world.seal(), world.seal(), world.seal()]
     for path in paths:
@@ -63,9 +72,9 @@ def test_a_lost_database_is_made_again(tmp_path: Path, lost: tuple[str, ...]) ->
     assert sorted(row.status for row in before) == ["erased", "kept", "kept"]
 
 
-def test_a_lost_blob_is_listed_and_can_come_back(tmp_path: Path) -> None:
+def test_a_lost_blob_is_listed_and_can_come_back(quick: Path) -> None:
     """Lost in both old and new indices; the same capsule mends it without a second log entry."""
-    world = World(tmp_path)
+    world = World(quick)
     vault, path = vault_of(world), world.seal()
     vault.admit(path)
     name, size = read_capsule(path).digest, world.logs.log.size
@@ -99,9 +108,9 @@ def test_a_damaged_blob_is_found_and_mended(world: World, position: int) -> None
         assert row.status == "kept"
 
 
-def test_an_index_is_made_again_around_a_damaged_blob(tmp_path: Path) -> None:
+def test_an_index_is_made_again_around_a_damaged_blob(quick: Path) -> None:
     """One bad file does not keep the vault shut."""
-    world = World(tmp_path)
+    world = World(quick)
     vault, path, other = vault_of(world), world.seal(), world.seal()
     vault.admit(path)
     vault.admit(other)
@@ -120,9 +129,9 @@ def test_what_is_no_digest_is_an_input_error(world: World, name: str) -> None:
             ask(Digest(name))
 
 
-def test_an_owner_whose_key_changed_still_erases(tmp_path: Path) -> None:
+def test_an_owner_whose_key_changed_still_erases(quick: Path) -> None:
     """Ownership goes by name: the log knows all keys that were ever the owner's."""
-    world = World(tmp_path)
+    world = World(quick)
     vault, path = vault_of(world), world.seal()
     vault.admit(path)
     new = type(world.owner)()
@@ -139,9 +148,9 @@ def test_an_owner_whose_key_changed_still_erases(tmp_path: Path) -> None:
     assert [row.status for row in vault.find()] == ["erased"]
 
 
-def test_a_log_that_went_back_stops_the_vault(tmp_path: Path) -> None:
+def test_a_log_that_went_back_stops_the_vault(quick: Path) -> None:
     """A checkpoint older than the vault's own reading: nothing is admitted on it."""
-    world = World(tmp_path)
+    world = World(quick)
     old = (world.public / "checkpoint").read_bytes()
     vault = vault_of(world)
     vault.admit(world.seal())
@@ -150,9 +159,9 @@ def test_a_log_that_went_back_stops_the_vault(tmp_path: Path) -> None:
         vault.admit(world.seal())
 
 
-def test_a_capsule_erased_by_another_vault_object_is_gone_here_too(tmp_path: Path) -> None:
+def test_a_capsule_erased_by_another_vault_object_is_gone_here_too(quick: Path) -> None:
     """Two objects on one folder share log, blobs and index."""
-    world = World(tmp_path)
+    world = World(quick)
     first, second, path = vault_of(world), vault_of(world), world.seal()
     first.admit(path)
     second.erase(erasure(world, read_capsule(path).digest))
@@ -160,6 +169,17 @@ def test_a_capsule_erased_by_another_vault_object_is_gone_here_too(tmp_path: Pat
         first.path(read_capsule(path).digest)
     with pytest.raises(RefusedError, match="erased"):
         first.admit(path)
+
+
+def test_capsules_can_be_erased_while_they_are_listed(quick: Path) -> None:
+    """A half-read list is in nobody's way."""
+    world = World(quick)
+    vault = vault_of(world)
+    for _ in range(3):
+        vault.admit(world.seal())
+    for row in vault.find(status="kept"):
+        vault.erase(erasure(world, row.digest))
+    assert [row.status for row in vault.find()] == ["erased"] * 3
 
 
 def test_blobs_are_whole_or_not_there(tmp_path: Path) -> None:
