@@ -70,6 +70,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
+    """Every durable write counts as a step; afterwards, no size has two roots."""
     faults = Faults()
     write = durable.write
     monkeypatch.setattr(
@@ -82,6 +83,7 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
 
 
 def open_world(home: Path, faults: Faults) -> LogWorld:
+    """The world at ``home``, each of its witness calls a step."""
     world = log_world(home)
     for witness in world.witnesses:
         inner = witness.inner.add_checkpoint

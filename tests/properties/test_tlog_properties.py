@@ -34,6 +34,7 @@ def mth(leaves: list[bytes]) -> bytes:
 
 
 def get(level: int, index: int) -> bytes:
+    """Any complete subtree, by the definition."""
     return mth(LEAVES[index << level : index + 1 << level])
 
 

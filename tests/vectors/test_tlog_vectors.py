@@ -20,10 +20,12 @@ VECTORS = Path(__file__).parent / "tlog"
 
 
 def load(name: str) -> Any:
+    """A vector file."""
     return json.loads((VECTORS / name).read_text())
 
 
 def b64(text: str) -> bytes:
+    """Bytes from base64."""
     return base64.b64decode(text)
 
 

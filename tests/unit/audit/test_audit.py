@@ -129,6 +129,7 @@ class Scene:
 
 
 def make(home: Path) -> Scene:
+    """A region in ``home`` with all of a scene."""
     world = World(home)
     capsule = world.capsule(b"a clip")
     campaign, zones = b"[campaign]\n", b"zones, which may be secret"
@@ -198,6 +199,7 @@ def altered(path: Path, data: bytes | None) -> Iterator[None]:
 
 
 def found(report: Report, severity: str = "error") -> list[tuple[str, str]]:
+    """Where and what of all findings of a severity."""
     return [(each.where, each.what) for each in report.findings if each.severity == severity]
 
 
@@ -544,6 +546,7 @@ def test_capsules_the_vault_should_have_refused(scene: Scene, what: str) -> None
 
 
 def add(root: Path) -> None:
+    """Smuggle a file in."""
     (root / "extra.mp4").write_bytes(b"smuggled")
 
 

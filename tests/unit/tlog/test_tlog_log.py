@@ -19,10 +19,12 @@ from world_tlog import START, LogWorld, check_log, ed25519_key, log_world
 
 @pytest.fixture
 def world(tmp_path: Path) -> LogWorld:
+    """An empty log with three witnesses."""
     return log_world(tmp_path)
 
 
 def entries(start: int, end: int) -> list[bytes]:
+    """Entries that say their own index."""
     return [f"entry {number}".encode() for number in range(start, end)]
 
 
@@ -102,6 +104,7 @@ def test_two_log_objects_share_a_log(world: LogWorld) -> None:
 
 
 def append_five(log: Log, number: int) -> None:
+    """Append, five times in a row."""
     for turn in range(5):
         log.append([b"%d %d" % (number, turn)])
 

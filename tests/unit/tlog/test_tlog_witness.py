@@ -23,10 +23,12 @@ OTHER = [merkle.leaf_hash(b"fork"), *LEAVES[1:]]
 
 
 def get(level: int, index: int) -> bytes:
+    """Any complete subtree of the honest tree."""
     return merkle.root(LEAVES[index << level : index + 1 << level])
 
 
 def note(size: int, leaves: list[bytes] = LEAVES, signer: Signer = LOG) -> bytes:
+    """A checkpoint of the first ``size`` leaves, signed."""
     tree = Checkpoint(signer.name, size, merkle.root(leaves[:size]))
     return sign(tree.text, [signer])
 
@@ -34,6 +36,7 @@ def note(size: int, leaves: list[bytes] = LEAVES, signer: Signer = LOG) -> bytes
 def body(
     old: int, size: int, *, signed: bytes | None = None, proof: list[bytes] | None = None
 ) -> bytes:
+    """A request, by default the honest one."""
     hashes = merkle.consistency_proof(old, size, get) if proof is None else proof
     lines = "".join(base64.b64encode(each).decode() + "\n" for each in hashes)
     return f"old {old}\n{lines}\n".encode() + (note(size) if signed is None else signed)
@@ -41,6 +44,7 @@ def body(
 
 @pytest.fixture
 def witness(tmp_path: Path) -> Witness:
+    """A witness that knows one log and has seen nothing."""
     return Witness(tmp_path, KEY, {"log.example": LOG.verifier}, FixedClock(1000))
 
 
