@@ -64,6 +64,11 @@ def film(
 
 def with_telemetry(path: Path, telemetry: Sequence[Telemetry]) -> Path:
     """The MP4 at ``path`` with one SEI message in front of each picture, in place."""
+    return with_units(path, [sei.encode(said) for said in telemetry])
+
+
+def with_units(path: Path, units: Sequence[bytes]) -> Path:
+    """The MP4 at ``path`` with a NAL unit in front of each picture, in place."""
     other = path.with_suffix(".sei.mp4")
     with av.open(path) as source, av.open(other, "w") as dest:
         stream = source.streams.video[0]
@@ -71,8 +76,7 @@ def with_telemetry(path: Path, telemetry: Sequence[Telemetry]) -> Path:
         packets = [packet for packet in source.demux(stream) if packet.size]
         order = {pts: i for i, pts in enumerate(sorted(p.pts or 0 for p in packets))}
         for packet in packets:
-            unit = sei.encode(telemetry[order[packet.pts or 0]])
-            made = av.Packet(sei.insert(bytes(packet), unit))
+            made = av.Packet(sei.insert(bytes(packet), units[order[packet.pts or 0]]))
             made.pts, made.dts, made.time_base = packet.pts, packet.dts, packet.time_base
             made.duration, made.is_keyframe = packet.duration, packet.is_keyframe
             made.stream = copy

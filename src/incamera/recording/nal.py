@@ -6,10 +6,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-__all__ = ["length_size", "user_data"]
+__all__ = ["hide_user_data", "length_size"]
 
 _START_CODE = re.compile(rb"\x00\x00\x01")
-_SEI, _USER_DATA = 6, 5
+_SEI, _FILLER = 6, 12
+_USER_DATA = b"\x05"
 _SLICES = range(1, 6)
 
 
@@ -20,15 +21,20 @@ def length_size(extradata: bytes | None) -> int | None:
     return (extradata[4] & 3) + 1
 
 
-def user_data(packet: bytes, size: int | None) -> list[int]:
-    """Where SEI units that start with user data (type 5) begin, ahead of the first slice."""
-    found = []
+def hide_user_data(packet: bytes, size: int | None) -> bytes:
+    """The same bytes with SEI units of user data (type 5) marked as filler, which decoders skip.
+
+    Told to fail on errors, FFmpeg refuses user data shorter than a UUID, which Tesla's clips may
+    have; not told, it only marks damaged H.264 pictures, and on several threads at times too late.
+    """
+    changed = None
     for at in _units(packet, size):
         if packet[at] & 0x1F in _SLICES:
             break
-        if packet[at] & 0x1F == _SEI and packet[at + 1 : at + 2] == bytes([_USER_DATA]):
-            found.append(at)
-    return found
+        if packet[at] & 0x1F == _SEI and packet[at + 1 : at + 2] == _USER_DATA:
+            changed = changed or bytearray(packet)
+            changed[at] = _FILLER
+    return packet if changed is None else bytes(changed)
 
 
 def _units(packet: bytes, size: int | None) -> Iterator[int]:

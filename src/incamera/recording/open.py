@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from incamera.errors import InputError
-from incamera.recording import sidecar, teslacam
+from incamera.recording import mcap_reader, sidecar, teslacam
 from incamera.recording.model import Recording
 from incamera.recording.sidecar import Options
 
@@ -30,6 +30,7 @@ class Reader:
 
 READERS = (
     Reader("TeslaCam", teslacam.recognise, lambda path, _: teslacam.read(path)),
+    Reader("MCAP", mcap_reader.recognise, lambda path, _: mcap_reader.read(path)),
     Reader("videos and pictures, GPX or SRT beside them", sidecar.recognise, sidecar.read),
 )
 

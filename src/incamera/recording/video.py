@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import av.container
@@ -29,15 +30,14 @@ from incamera.recording import nal
 from incamera.recording.model import Frame
 from incamera.recording.probe import Probe, inspect, opened
 
-__all__ = ["Piece", "VideoTrack", "decode"]
+__all__ = ["Expected", "Piece", "VideoTrack", "decode"]
 
 _CUT_HINT = "leave the file out, or repair a copy of it first"
-_FILLER = 12  # H.264 NAL unit type
 _MAX_DELAY = 128  # frames inside a decoder: H.264 allows 16 for reordering, each thread adds one
 
 
 @dataclass(slots=True)
-class _Expected:
+class Expected:
     """The times of the packets sent to the decoder whose frames are not yet out.
 
     Holds no more than the decoder does: reordering depth and threads. The order of the times is
@@ -48,7 +48,8 @@ class _Expected:
     index: int  # of the next frame
     times: list[int] = field(default_factory=list)
 
-    def sent(self, packet: av.Packet[av.VideoStream], codec: str) -> None:
+    def sent(self, packet: av.Packet[Any], codec: str) -> None:
+        """Note a packet on its way in."""
         if packet.is_corrupt:
             raise self.error("is damaged in the file")
         if packet.is_discard or (codec == "vp8" and not bytes(packet)[0] & 0x10):
@@ -60,6 +61,7 @@ class _Expected:
         self.times.append(packet.pts)
 
     def out(self, picture: av.VideoFrame) -> None:
+        """Note a picture that came out, the one numbered ``index`` before this call."""
         if picture.is_corrupt:
             raise self.error("is damaged: the decoder had to make up parts of it")
         if picture.pts is None or picture.pts not in self.times:
@@ -68,10 +70,12 @@ class _Expected:
         self.index += 1
 
     def end(self) -> None:
+        """All packets went in, and the decoder gave up its last pictures."""
         if self.times:
             raise self.error("or one before it is missing: the decoder gave nothing for it")
 
     def error(self, what: str) -> InputError:
+        """That something is wrong with the next frame."""
         return InputError(f"{self.path}: frame {self.index} {what}", hint=_CUT_HINT)
 
 
@@ -130,7 +134,7 @@ def _packets(
 
 def _run(probe: Probe, keyframe: int | None, index: int) -> Iterator[tuple[int, av.VideoFrame]]:
     """Decode from ``keyframe`` (None: the beginning), frame number ``index``, to the end."""
-    expected = _Expected(probe.path, index)
+    expected = Expected(probe.path, index)
     with opened(probe.path) as (container, stream):
         context = stream.codec_context
         stream.thread_type = "AUTO"
@@ -146,7 +150,7 @@ def _run(probe: Probe, keyframe: int | None, index: int) -> Iterator[tuple[int, 
                 continue
             expected.sent(packet, context.name)
             if context.name == "h264":
-                _hide_user_data(packet, lengths)
+                packet.update(nal.hide_user_data(bytes(packet), lengths))
             yield from _decoded(expected, context, packet)
         if not started:
             raise expected.error("cannot be found by seeking")
@@ -164,23 +168,8 @@ def _leads(packet: av.Packet[av.VideoStream], keyframe: int | None) -> bool:
     return keyframe is not None and packet.pts is not None and packet.pts < keyframe
 
 
-def _hide_user_data(packet: av.Packet[av.VideoStream], length_size: int | None) -> None:
-    """Turn SEI messages of type 5 into filler, which decoders skip.
-
-    With "explode", FFmpeg refuses those shorter than a UUID, which Tesla's clips may have; without
-    it, it only marks damaged H.264 frames, and on several threads sometimes too late.
-    """
-    data = bytes(packet)
-    starts = nal.user_data(data, length_size)
-    if starts:
-        changed = bytearray(data)
-        for at in starts:
-            changed[at] = _FILLER
-        packet.update(bytes(changed))
-
-
 def _decoded(
-    expected: _Expected,
+    expected: Expected,
     context: av.VideoCodecContext,
     packet: av.Packet[av.VideoStream] | None,
 ) -> Iterator[tuple[int, av.VideoFrame]]:
@@ -277,7 +266,7 @@ class VideoTrack:
         moved = round((Fraction(piece.zero) - Fraction(self.pieces[0].zero)) / probe.time_base)
         first = None if start is None or start <= piece.start else piece.pts(start)
         for index, picture in decode(probe, first):
-            assert picture.pts is not None  # _Expected.out refuses it
+            assert picture.pts is not None  # Expected.out refuses it
             yield Frame(
                 camera=self.camera,
                 index=before + index,

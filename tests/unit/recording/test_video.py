@@ -13,7 +13,7 @@ import pytest
 from incamera.errors import InputError
 from incamera.recording.probe import inspect
 from incamera.recording.video import Piece, VideoTrack
-from videos import clip, film, times
+from videos import clip, film, times, with_units
 
 UNEVEN = [0, 1500, 3007, 9000, 9001, *(20_000 + 3003 * i for i in range(20))]
 TICK = Fraction(1, 30_000)
@@ -225,6 +225,13 @@ def test_lost_transport_packets(tmp_path: Path) -> None:
     path.write_bytes(data[:at] + data[at + 3 * 188 :])
     with pytest.raises(InputError, match=r"frame \d+"):
         list(VideoTrack.open(path).frames())
+
+
+def test_short_user_data_is_no_damage(tmp_path: Path) -> None:
+    """A parked Tesla's telemetry can be shorter than FFmpeg allows; its pictures are whole."""
+    path = film(tmp_path / "a.mp4", times=range(30))
+    with_units(path, [b"\x06\x05\x04\x42\x42\x42\x69\x80"] * 30)
+    assert len(times(path)) == 30
 
 
 def test_raw_stream_is_refused_with_a_hint(tmp_path: Path) -> None:
