@@ -92,12 +92,10 @@ def boxes(low: Floats, high: Floats, metres: float) -> tuple[Floats, NDArray[np.
     angle = metres / _SMALLEST_RADIUS
     south, north = low[:, 1] - np.degrees(angle), high[:, 1] + np.degrees(angle)
     highest = np.radians(np.minimum(np.maximum(np.abs(south), np.abs(north)), 90.0))
-    # A way of `metres` that stays below the latitude `highest` turns by at most this much.
-    with np.errstate(divide="ignore"):
-        turn = np.degrees(angle / np.cos(highest))
-    round_all = (highest >= np.radians(90.0)) | (turn >= 180.0)
-    west = np.where(round_all, -180.0, low[:, 0] - turn)
-    east = np.where(round_all, 180.0, high[:, 0] + turn)
+    # A way of `metres` that stays below the latitude `highest` turns by at most this much; at a
+    # pole the cosine is all but zero, and the turn goes round more than once.
+    turn = np.degrees(angle / np.maximum(np.cos(highest), 1e-12))
+    west, east = low[:, 0] - turn, high[:, 0] + turn
     index = np.arange(len(low))
     over_west, over_east = west < -180.0, east > 180.0
     found = [

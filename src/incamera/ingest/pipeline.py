@@ -117,17 +117,16 @@ def _alone(home: CarHome, wait: bool) -> Iterator[None]:
     """One ingest a car at a time; whoever comes second is told who is at it."""
     folder = durable.folder(home.journal, 0o700)
     holder = folder / "holder"
-    try:
-        with durable.lock(folder / "lock", wait=wait):
-            durable.write(holder, f"process {os.getpid()}".encode())
-            yield
-    except UnavailableError as error:
-        if "holds this lock" not in error.message or not holder.exists():
-            raise
-        who = holder.read_bytes()[:80].decode("ascii", "replace")
-        raise UnavailableError(
-            f"{home.journal}: another ingest of this car is running ({who})", hint=error.hint
-        ) from error
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(durable.lock(folder / "lock", wait=wait))
+        except UnavailableError as error:
+            if not holder.exists():
+                raise
+            who = holder.read_bytes()[:80].decode("ascii", "replace")
+            raise UnavailableError(f"{error.message} ({who})", hint=error.hint) from error
+        durable.write(holder, f"ingest in process {os.getpid()}".encode())
+        yield
 
 
 class _Run:

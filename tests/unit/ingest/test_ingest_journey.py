@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -270,7 +271,7 @@ def test_two_at_once_the_second_is_told_who_is_first(car: Car, films: Path) -> N
         return car.vault.admit(path)
 
     assert car.ingest(drive(films), admit=meanwhile).admitted == 1
-    assert "another ingest of this car is running (process " in seen[0].message
+    assert f"holds this lock (ingest in process {os.getpid()})" in seen[0].message
     assert seen[0].hint
 
 
