@@ -50,6 +50,7 @@ class Seer:
 
 
 def redactor() -> Redactor:
+    """The real redactor with the test's detector."""
     return Redactor([Seer()], threads=1)
 
 

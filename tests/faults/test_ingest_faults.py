@@ -48,6 +48,7 @@ class Power:
         monkeypatch.setattr(shutil, "rmtree", self._guarded(shutil.rmtree))
 
     def _step(self, act: Callable[[], Any]) -> Any:
+        """One durable step: done, or the end of the process."""
         if self.dead:
             raise KilledError
         self.count += 1
@@ -62,6 +63,7 @@ class Power:
         return result
 
     def _wrapped(self, name: str) -> Callable[..., Any]:
+        """A function of ``durable`` that counts."""
         real = getattr(durable, name)
         if name != "atomic":
             return lambda *given, **more: self._step(lambda: real(*given, **more))
@@ -78,6 +80,7 @@ class Power:
         return atomic
 
     def _guarded(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        """Any function that counts."""
         return lambda *given, **more: self._step(lambda: real(*given, **more))
 
     def revive(self) -> None:
@@ -95,6 +98,7 @@ def logged(car: Car) -> list[str]:
 
 @pytest.fixture(scope="module")
 def car(tmp_path_factory: pytest.TempPathFactory) -> Car:
+    """One car, world and vault for all rows of the table."""
     return Car(tmp_path_factory.mktemp("car"))
 
 
@@ -116,6 +120,7 @@ def test_killed_at_any_step_every_clip_is_admitted_once(car: Car, tmp_path: Path
 
 
 def _killed_at(car: Car, folder: Path, recording: Recording, at: int, *, after: bool) -> None:
+    """One row: killed at step ``at``, revived, run again, and looked at."""
     reinstalled(car, folder)
     before = set(logged(car))
     with pytest.MonkeyPatch.context() as patch:

@@ -24,6 +24,7 @@ STEPS = st.tuples(st.floats(0, 3), st.floats(-3e-4, 3e-4), st.floats(-3e-4, 3e-4
 
 
 def walk(steps: list[tuple[float, float, float]], lat: float, lon: float) -> list[Fix]:
+    """Fixes along steps of (seconds, degrees north, degrees east)."""
     time = 0.0
     fixes = []
     for wait, north, east in steps:
@@ -109,6 +110,7 @@ GOOD: dict[str, Any] = {
 
 
 def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path to every value of a document."""
     if not isinstance(value, dict | list):
         return [at]
     inner = value.items() if isinstance(value, dict) else enumerate(value)
@@ -116,6 +118,7 @@ def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def load(path: Path) -> Zones | None:
+    """The zones, or None for an InputError that names the file."""
     try:
         return Zones.load(path)
     except InputError as error:

@@ -47,14 +47,17 @@ def drive(seconds: int = 600, hertz: int = 2, start: float = 1000.0) -> Recordin
 
 
 def all_of(recording: Recording) -> list[Span]:
+    """One span over the whole recording."""
     return [Span(recording.start, recording.end, ("all",))]
 
 
 def point(metres: float) -> Zones:
+    """A point zone so many metres up the road."""
     return Zones([Part("point", (np.array([[10.0, 45 + metres * LAT]]),), ())])
 
 
 def without(recording: Recording, begin: float, end: float) -> Recording:
+    """The recording without the fixes strictly between two seconds of it."""
     return replace(recording, fixes=[f for f in recording.fixes if not begin < f.time - 1000 < end])
 
 

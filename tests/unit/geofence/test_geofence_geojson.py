@@ -17,6 +17,7 @@ HOLE = [[10.004, 50.004], [10.006, 50.004], [10.006, 50.006], [10.004, 50.006], 
 
 
 def feature(kind: str, coordinates: Any) -> dict[str, Any]:
+    """A feature of one geometry."""
     return {
         "type": "Feature",
         "properties": {"name": "x"},
@@ -25,12 +26,14 @@ def feature(kind: str, coordinates: Any) -> dict[str, Any]:
 
 
 def written(folder: Path, document: Any) -> Path:
+    """The document as a file."""
     path = folder / "z.geojson"
     path.write_text(json.dumps(document, indent=1), encoding="utf-8")
     return path
 
 
 def collection(*features: Any) -> dict[str, Any]:
+    """A collection of features."""
     return {"type": "FeatureCollection", "features": list(features)}
 
 

@@ -14,10 +14,12 @@ M = 1 / 111_132.0  # a metre of latitude near 45 degrees, in degrees
 
 
 def polygon(*rings: list[tuple[float, float]]) -> Part:
+    """A polygon, outer ring first."""
     return Part("polygon", tuple(np.array(ring, dtype=float) for ring in rings), ())
 
 
 def box(west: float, south: float, east: float, north: float) -> list[tuple[float, float]]:
+    """A closed ring along meridians and parallels."""
     return [(west, south), (east, south), (east, north), (west, north), (west, south)]
 
 

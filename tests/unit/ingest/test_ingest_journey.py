@@ -28,15 +28,18 @@ from world_tlog import START
 
 @pytest.fixture
 def car(tmp_path: Path) -> Car:
+    """A car with an empty vault."""
     return Car(tmp_path)
 
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the module's films lie: made once."""
     return tmp_path_factory.mktemp("films")
 
 
 def point(metres: float) -> Zones:
+    """A point zone so many metres up the road."""
     return Zones([Part("point", (np.array([[10.0, 45 + metres * LAT]]),), ())])
 
 

@@ -17,6 +17,7 @@ SPAN = Span(1000.0, 1010.0, ())
 
 
 def named(*cameras: str) -> Recording:
+    """A recording with cameras of these names."""
     return Recording("r", dict.fromkeys(cameras))  # type: ignore[arg-type]
 
 
@@ -24,6 +25,7 @@ NOW = 1_800_000_000
 
 
 def hour(time: float, *, zoned: bool = True) -> tuple[str, str]:
+    """The hour that is told of a span at ``time``."""
     return thin.hour_of(Recording("r", {}, zoned=zoned), Span(time, time + 1, ()), NOW)
 
 

@@ -25,6 +25,8 @@ FILES = {"report.jsonl": b"{}\n" * 3, "back.mp4": b"b" * 512, "front.mp4": b"fro
 
 
 def contents() -> Contents:
+    """The facts of a small clip."""
+
     def footage(camera: str) -> Footage:
         data = FILES[f"{camera}.mp4"]
         return Footage(Name(camera), 64, 48, 30, 0.01, 0.977, len(data), digest(data))
@@ -49,6 +51,7 @@ def contents() -> Contents:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
+    """The files of that clip."""
     where = tmp_path / "files"
     where.mkdir()
     for name, data in FILES.items():
@@ -58,12 +61,14 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def packed(folder: Path) -> bytes:
+    """That clip, packed."""
     out = io.BytesIO()
     pack(folder, contents(), out)
     return out.getvalue()
 
 
 def unpacked(tmp_path: Path, data: bytes) -> Contents:
+    """``data`` unpacked below ``tmp_path``."""
     (tmp_path / "clip.tar").write_bytes(data)
     return unpack(tmp_path / "clip.tar", tmp_path / "out")
 
@@ -113,6 +118,7 @@ def test_an_existing_folder_is_not_touched(tmp_path: Path, packed: bytes) -> Non
 
 
 def archive(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
+    """A ustar archive of these members, whatever they are."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for info, data in members:
