@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from incamera.audit.report import Findings
 from incamera.audit.tiles import TileCheck
 from incamera.clock import Clock
+from incamera.encoding import base64_bytes, parse_json
 from incamera.errors import Error, IntegrityError, UnavailableError
 from incamera.ids import Digest, digest
 from incamera.ledger.codec import decode
@@ -17,12 +18,13 @@ from incamera.ledger.entries import DatasetEntry, Entry, GrantEntry, RequestEntr
 from incamera.ledger.rows import Party
 from incamera.ledger.state import State, leaf_digest
 from incamera.tlog import tile
+from incamera.tlog.checkpoint import Checkpoint
 from incamera.tlog.fetch import Fetch
 from incamera.tlog.merkle import leaf_hash
 from incamera.tlog.policy import Policy, Witnessed
 from incamera.tlog.tree import TileTree, fetch_tile
 
-__all__ = ["Readings", "check_checkpoint", "check_region", "read_entries"]
+__all__ = ["Readings", "check_checkpoint", "check_earlier", "check_region", "read_entries"]
 
 _FRESH = 3_600  # seconds; what trustees ask for
 _AHEAD = 30
@@ -75,10 +77,47 @@ def check_checkpoint(
     return witnessed
 
 
+def check_earlier(
+    notes: Sequence[bytes], policy: Policy, witnessed: Witnessed, findings: Findings
+) -> dict[int, Checkpoint]:
+    """The checkpoints in ``notes``, seen before or elsewhere, by size; for :func:`read_entries`.
+
+    One that is larger than what the log now shows, or a second root for one size, is an error.
+    """
+    earlier = {witnessed.checkpoint.size: witnessed.checkpoint}
+    for number, note in enumerate(notes, 1):
+        where = f"earlier checkpoint {number}"
+        try:
+            seen = policy.check(note, where).checkpoint
+        except IntegrityError as error:
+            findings.warning(where, error.message, "it proves nothing, so it was left out")
+            continue
+        if seen.size > witnessed.checkpoint.size:
+            findings.error(
+                where,
+                f"has {seen.size} entries, but the log now shows {witnessed.checkpoint.size}",
+                "the log went back: keep that note, and ask where the entries are",
+                note.decode("utf-8"),
+            )
+        elif earlier.setdefault(seen.size, seen) != seen:
+            _forked(findings, seen)
+    return earlier
+
+
+def _forked(findings: Findings, seen: Checkpoint) -> None:
+    findings.error(
+        f"checkpoint of size {seen.size}",
+        "two checkpoints of this log contradict each other: it forked",
+        "keep both notes and show them to the trustees, who then freeze: this is the proof",
+        seen.text.decode("utf-8"),
+    )
+
+
 def read_entries(
     fetch: Fetch,
     policy: Policy,
     witnessed: Witnessed,
+    earlier: Mapping[int, Checkpoint],
     state: State,
     tiles: TileCheck,
     findings: Findings,
@@ -86,11 +125,15 @@ def read_entries(
 ) -> Readings | None:
     """Fold every entry into ``state``; None (and an error) unless they give the signed root."""
     readings, noted = Readings(), Findings()
+    differing: list[Checkpoint] = []
     time = witnessed.time(policy)
     try:
         with state.transaction():
             for index, data in enumerate(_entries(fetch, witnessed.checkpoint.size)):
                 tiles.add(data)
+                seen = earlier.get(index + 1)
+                if seen is not None and seen.root != tiles.edge.root():
+                    differing.append(seen)
                 finding = state.apply(index, data, time)
                 if finding is None:
                     _remember(state, index, data, readings, counts)
@@ -111,6 +154,8 @@ def read_entries(
     # Only now are the entries known to be the log's: an altered bundle would blame good tiles,
     # and make the log's entries look void.
     findings.add(noted)
+    for seen in differing:
+        _forked(findings, seen)
     tiles.finish()
     return readings
 
@@ -158,14 +203,19 @@ def _bad(findings: Findings, index: int, text: str) -> None:
 def _remember(
     state: State, index: int, data: bytes, readings: Readings, counts: Counter[str]
 ) -> None:
-    entry: Entry = decode(data, f"log entry {index}").entry
-    counts[f"{entry.type} entries"] += 1
+    where = f"log entry {index}"
+    # A glance is enough for most: that the entry is well formed, the state has just checked.
+    kind = parse_json(base64_bytes(parse_json(data, where)["payload"], where), where)["type"]
+    counts[f"{kind} entries"] += 1
+    if kind not in (GrantEntry.type, RequestEntry.type, DatasetEntry.type):
+        return
+    entry: Entry = decode(data, where).entry
     if isinstance(entry, GrantEntry):
         readings.granted_at[index] = entry.time
     elif isinstance(entry, RequestEntry | DatasetEntry):
         reader = state.party("reader", entry.reader)
         if reader is None:
-            raise IntegrityError(f"log entry {index}: its reader is not enrolled")
+            raise IntegrityError(f"{where}: its reader is not enrolled")
         if isinstance(entry, RequestEntry):
             readings.readers[leaf_digest(data)] = reader
         else:

@@ -10,7 +10,7 @@ from pathlib import Path
 from incamera.audit.capsules import check_blobs
 from incamera.audit.datasets import check_dataset
 from incamera.audit.files import Listing, Named, check_named, list_public
-from incamera.audit.log import Readings, check_checkpoint, check_region, read_entries
+from incamera.audit.log import Readings, check_checkpoint, check_earlier, check_region, read_entries
 from incamera.audit.reads import ReadCheck
 from incamera.audit.report import Demand, Findings, Report
 from incamera.audit.tiles import TileCheck
@@ -34,12 +34,14 @@ def audit(
     public: Path | None = None,
     blobs: Path | None = None,
     datasets: Sequence[Path] = (),
+    earlier: Sequence[bytes] = (),
 ) -> Report:
     """Check everything that is public, with no key and no help of the operator.
 
     ``policy_text``: the ``tlog-policy`` to judge by, best kept from an earlier visit. ``public``:
     the folder behind ``fetch``, where the auditor has it: then each file in it is accounted for.
-    ``blobs``: the vault's folder of capsules. ``datasets``: paths of manifests.
+    ``blobs``: the vault's folder of capsules. ``datasets``: paths of manifests. ``earlier``:
+    checkpoint notes from an earlier visit or from somebody else, which the log must extend.
 
     What is wrong comes back as findings; only a broken auditor (no room for its temporary
     database) raises. A log that moves on meanwhile is read again, up to three times: what an
@@ -47,10 +49,10 @@ def audit(
     """
     for _ in range(_ATTEMPTS - 1):
         before = _checkpoint(fetch)
-        report = _audit(fetch, policy_text, clock, public, blobs, datasets)
+        report = _audit(fetch, policy_text, clock, public, blobs, datasets, earlier)
         if report.ok or _checkpoint(fetch) == before:
             return report
-    return _audit(fetch, policy_text, clock, public, blobs, datasets)
+    return _audit(fetch, policy_text, clock, public, blobs, datasets, earlier)
 
 
 def _checkpoint(fetch: Fetch) -> bytes:
@@ -67,6 +69,7 @@ def _audit(
     public: Path | None,
     blobs: Path | None,
     datasets: Sequence[Path],
+    earlier: Sequence[bytes],
 ) -> Report:
     findings, counts = Findings(), Counter[str]()
     listing = list_public(public, findings) if public is not None else None
@@ -85,7 +88,8 @@ def _audit(
     state = State("")
     try:
         tiles = TileCheck(fetch, listing, findings, counts)
-        readings = read_entries(fetch, policy, witnessed, state, tiles, findings, counts)
+        seen = check_earlier(earlier, policy, witnessed, findings)
+        readings = read_entries(fetch, policy, witnessed, seen, state, tiles, findings, counts)
         demands: tuple[Demand, ...] = ()
         if readings is not None:
             check_region(state, policy, findings)

@@ -32,6 +32,8 @@ class FolderFetch:
             raise InputError(f"not a path below the log's folder: {path!r:.80}")
         place = self.folder.joinpath(*parts)
         try:
+            if place.exists() and not place.is_file():  # a pipe would wait for ever
+                raise UnavailableError(f"{place}: not a file")
             return place.read_bytes()
         except OSError as error:
             raise UnavailableError(f"{place}: cannot read: {error.strerror}") from error

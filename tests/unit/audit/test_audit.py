@@ -198,6 +198,11 @@ def altered(path: Path, data: bytes | None) -> Iterator[None]:
         path.write_bytes(before)
 
 
+def admission(world: World, name: bytes) -> bytes:
+    """The entry of a capsule that nobody will look for."""
+    return encode(CapsuleEntry(**world.facts(), capsule=digest(name)), world.vault)
+
+
 def found(report: Report, severity: str = "error") -> list[tuple[str, str]]:
     """Where and what of all findings of a severity."""
     return [(each.where, each.what) for each in report.findings if each.severity == severity]
@@ -609,3 +614,42 @@ def test_a_log_that_moves_on_is_read_again(scene: Scene) -> None:
     report = scene.audit(fetch=fetch)
     assert report.ok
     assert report.counts["campaign entries"] == 2
+
+
+# Beyond one tile, and beyond one visit
+
+
+def test_a_log_of_several_tiles(tmp_path: Path) -> None:
+    """Full tiles, their bundles and the level above are checked, and blamed by name."""
+    world = World(tmp_path)
+    world.append(*(admission(world, b"%d" % number) for number in range(270)))
+    scene = Scene(world, world.capsule(), b"", 0)
+    plain: dict[str, object] = {"blobs": None, "datasets": ()}
+    assert scene.audit(**plain).ok
+    size = world.logs.log.size
+    entries = f"tile/entries/001.p/{size - 256}"
+    for name in ("tile/0/000", "tile/1/000.p/1", "tile/entries/000", entries):
+        data = (scene.public / name).read_bytes()
+        for at in (0, len(data) // 2, len(data) - 1):
+            with altered(scene.public / name, data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]):
+                report = scene.audit(**plain)
+            assert [where for where, _ in found(report)] == [name], at
+        with altered(scene.public / name, None):
+            assert not scene.audit(**plain).ok
+
+
+def test_the_log_extends_what_was_seen_before(scene: Scene) -> None:
+    """A checkpoint kept from an earlier visit is a beginning of the log, or it forked."""
+    world = scene.world
+    before = (scene.public / "checkpoint").read_bytes()
+    world.revoke("reader", "club")
+    report = scene.audit(earlier=[before, (scene.public / "checkpoint").read_bytes()])
+    assert report.ok
+    size = world.logs.log.size
+    for other in (5, size):
+        note = world.note(other, bytes(32))
+        expect(scene.audit(earlier=[note]), f"checkpoint of size {other}", "it forked")
+    expect(scene.audit(earlier=[world.note(size + 1, bytes(32))]), "earlier", "has 2")
+    report = scene.audit(earlier=[b"rubbish", world.note(3, bytes(32), cosigners=1)])
+    assert report.ok
+    assert len(found(report, "warning")) == 2
