@@ -60,9 +60,10 @@ def draw(folder: Path, span: Span, drive: Recording, dest: Path) -> None:
     """Write the contact sheet of the clip in ``folder``, cut from ``drive`` at ``span``."""
     busiest = _busiest(read_report(folder / "report.jsonl"))
     pairs: list[Pair] = []
+    tracks = {name.replace("_", "-"): track for name, track in drive.tracks.items()}
     for source, number in sorted(busiest.items()):
         camera = Path(source).stem
-        before = _frame(drive.tracks[camera], number, span.start)
+        before = _frame(tracks[camera], number, span.start)
         after = _frame(VideoTrack.open(folder / source, camera), number)
         pairs.append((camera, before, after))
     contact_sheet(pairs, dest, f"incamera: {' + '.join(span.tags)}, {len(pairs)} cameras")

@@ -87,7 +87,7 @@ class Frame:
 
     def rgb(self) -> NDArray[np.uint8]:
         """The picture as RGB, uint8, height x width x 3."""
-        return self.picture.to_ndarray(format="rgb24")
+        return np.asarray(self.picture.to_ndarray(format="rgb24"), np.uint8)
 
 
 @dataclass(slots=True)

@@ -141,11 +141,9 @@ class _Work:
         return faults
 
     def _unpack(self, path: Path, found: dict[int, bytes], final: Path) -> None:
-        bundle, folder = final.with_suffix(".tar"), final.with_suffix(".unpacking")
-        shutil.rmtree(folder, ignore_errors=True)
+        bundle = final.with_suffix(".tar")
         open_capsule(path, found, bundle)
-        unpack(bundle, folder)
-        durable.move(folder, final)
+        unpack(bundle, final)
         durable.remove(bundle)
 
     def manifest(
