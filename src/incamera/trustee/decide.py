@@ -8,11 +8,13 @@ Order, and what is on disk when (the reader can lose an answer at any point and 
 3. open the own shares, check their commitments, re-seal them: nothing has left yet;
 4. commit the intent (recipient, capsules, the grant entry's bytes): counted from here on;
 5. append the grant entry, follow again, and see it there: a log that only says so does not count;
+   check again what may have come into the log before it;
 6. answer.
 """
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,9 +22,9 @@ from pathlib import Path
 
 from incamera import durable
 from incamera.clock import Clock
-from incamera.errors import IntegrityError, UnavailableError
+from incamera.errors import Error, IntegrityError
 from incamera.ids import Digest, Name, digest
-from incamera.ledger.codec import capsule_list, encode
+from incamera.ledger.codec import Signed, capsule_list, encode
 from incamera.ledger.entries import (
     CapsuleList,
     FreezeEntry,
@@ -58,6 +60,7 @@ class _Case:
     """A request that passed all checks of its own."""
 
     leaf: Digest
+    signed: Signed
     entry: RequestEntry
     reader: Party
     region: RegionEntry
@@ -160,7 +163,7 @@ class Trustee:
         now = max(self.state.time, seen.time(self._policy))
         rules.not_expired(None, entry, now)
         rules.notice_passed(requested, region.notice, now)
-        return _Case(asked.leaf_hash, entry, reader, region, now)
+        return _Case(asked.leaf_hash, signed, entry, reader, region, now)
 
     def _follow(self) -> None:
         """Read on to the present checkpoint, if it is fresh.
@@ -174,14 +177,14 @@ class Trustee:
             self.follower.follow(present)
 
     def _capsule(
-        self, case: _Case, shown: CapsuleEvidence, wanted: frozenset[Digest]
+        self, case: _Case, shown: CapsuleEvidence, wanted: frozenset[Digest], fetch: Fetch
     ) -> tuple[Header, ShareWrap]:
         rules.named(shown.capsule, wanted)
         admitted = rules.admitted(self.state, shown.capsule)
         header = rules.from_an_enrolled_car(self.state, shown, admitted.index)
         share = rules.our_share(header, shown, self.name)
         rules.same_policy(header, case.entry)
-        text = rules.known_policy(self.state, header, self._fetch(f"policy/{header.policy}.cedar"))
+        text = rules.known_policy(self.state, header, fetch(f"policy/{header.policy}.cedar"))
         purpose, region = case.entry.purpose, case.region.region
         if not cedar.permits(text, case.reader, region, shown.capsule, header, purpose):
             raise RefusedError(
@@ -193,16 +196,22 @@ class Trustee:
         rules.not_expired(header, case.entry, case.now)
         return header, share
 
-    def _list_file(self, entry: RequestEntry) -> bytes | None:
-        if not isinstance(entry.capsules, CapsuleList):
-            return None
-        return self._fetch(f"list/{entry.capsules.digest}")
+    def _unchanged(self, case: _Case, shown: tuple[CapsuleEvidence, ...]) -> None:
+        """What came into the log before our grant entry did counts before our grant."""
+        rules.requester(self.state, case.signed, case.entry)
+        rules.still_enrolled(self.state, self.name, self.keys.signing.public)
+        for each in shown:
+            rules.not_erased(self.state, each.capsule)
 
     # The grant
 
     def _grant(self, case: _Case, shown: tuple[CapsuleEvidence, ...]) -> Grant:
-        wanted = rules.names(case.entry, self._list_file(case.entry))
-        checked = [(each, *self._capsule(case, each, wanted)) for each in shown]
+        fetch = functools.cache(self._fetch)  # the capsules of a request have one policy
+        named, listed = case.entry.capsules, None
+        if isinstance(named, CapsuleList):
+            listed = fetch(f"list/{named.digest}")
+        wanted = rules.names(case.entry, listed)
+        checked = [(each, *self._capsule(case, each, wanted, fetch)) for each in shown]
         new = [each.capsule for each in shown if not self._memory.intent(case.leaf, each.capsule)]
         day = case.now // DAY
         # What the log knows counts too: a restored backup of our own file forgets nothing.
@@ -218,6 +227,7 @@ class Trustee:
             entry = encode(self._grant_entry(case, new), self.keys.signing)
             self._memory.intend(case.leaf, new, case.reader.name, day, entry)
         entries = {self._logged(case.leaf, each.capsule) for each in shown}
+        self._unchanged(case, shown)
         return Grant.make(case.leaf, self.name, shares, tuple(sorted(entries)), self.keys.signing)
 
     def _reseal(
@@ -276,7 +286,8 @@ class Trustee:
         region = self.state.region
         if not refusal.public or region is None or self.state.request(leaf) is None:
             return
-        if refusal.code in self._memory.refused(leaf):
+        before = [each for each in self.state.refusals(leaf) if each.trustee == self.name]
+        if refusal.code in {each.code for each in before}:
             return
         entry = RefusalEntry(
             region=region.region,
@@ -287,10 +298,9 @@ class Trustee:
             reason=refusal.message[:_MAX_REASON],
         )
         try:
-            index = self._log(encode(entry, self.keys.signing))
-        except (UnavailableError, IntegrityError):
+            self._log(encode(entry, self.keys.signing))
+        except Error:
             return  # the refusal stands; it is logged when the reader asks again
-        self._memory.refuse(leaf, refusal.code, index)
 
     def _announce_freeze(self) -> None:
         """Tell the public, if the log still takes entries; being frozen does not hang on it."""
@@ -305,5 +315,5 @@ class Trustee:
         )
         try:
             self._append(encode(entry, self.keys.signing))
-        except (UnavailableError, IntegrityError):
+        except Error:
             return

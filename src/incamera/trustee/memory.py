@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a trustee itself did, kept apart from what the log says: grants, refusals, recipients.
+"""What a trustee itself did, kept apart from what the log says: grants, recipients.
 
 INVARIANT: a grant's rows and the exact bytes of its log entry are committed before the entry is
 appended, and the entry's index before a share leaves. So after a crash at any point the same
@@ -8,7 +8,7 @@ request is granted under the same entry, counted once, to the same key.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +27,6 @@ CREATE INDEX intents_reader ON intents (reader, day);
 CREATE TABLE granted (
     leaf BLOB NOT NULL, capsule BLOB NOT NULL, intent INTEGER NOT NULL,
     PRIMARY KEY (leaf, capsule)) WITHOUT ROWID;
-CREATE TABLE refused (
-    leaf BLOB NOT NULL, code TEXT NOT NULL, at INTEGER NOT NULL,
-    PRIMARY KEY (leaf, code)) WITHOUT ROWID;
 """
 
 
@@ -94,19 +91,6 @@ class Memory:
             "SELECT COALESCE(SUM(count), 0) FROM intents WHERE reader = ? AND day = ?", reader, day
         )
         return int(row[0]) if row else 0
-
-    def refused(self, leaf: Digest) -> Iterator[Name]:
-        """The codes of the refusals we logged for ``leaf``."""
-        rows = self._database.rows(
-            "SELECT code FROM refused WHERE leaf = ?", (bytes.fromhex(leaf),)
-        )
-        return (Name(row[0]) for row in rows)
-
-    def refuse(self, leaf: Digest, code: Name, index: int) -> None:
-        """We logged a refusal of ``leaf`` at ``index``."""
-        self._database.run(
-            "INSERT OR IGNORE INTO refused VALUES (?, ?, ?)", bytes.fromhex(leaf), code, index
-        )
 
     def close(self) -> None:
         """Let go of the file."""

@@ -132,6 +132,9 @@ def test_attack_share_of_one_capsule_requested_under_another(world: World) -> No
     ):
         with pytest.raises(IntegrityError):
             world.trustees["ch"].decide(replace(request, capsules=(evidence,)))
+    uys = replace(honest, wrapped=two.wrapped[others - 1], index=others)
+    with pytest.raises(IntegrityError, match="is uy's, not ch's"):
+        world.trustees["ch"].decide(replace(request, capsules=(uys,)))
     assert list(world.state().grants()) == []
 
 

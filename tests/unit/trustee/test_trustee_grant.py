@@ -88,6 +88,26 @@ def test_a_crash_while_logging_costs_nothing(world: World, persisted: bool) -> N
     assert [each.count for each in world.state().grants()] == [1]
 
 
+@pytest.mark.parametrize("late", ["erasure", "revocation"])
+def test_what_overtakes_the_grant_in_the_log_counts_before_it(world: World, late: str) -> None:
+    """An erasure or a revocation logged just before the grant entry keeps the share in."""
+    capsule = world.capsule()
+    leaf, index = world.request([capsule])
+
+    def append(entry: bytes) -> int:
+        if late == "erasure":
+            world.erase(capsule)
+        elif world.state().party("reader", "acme"):
+            world.revoke("reader", "acme")
+        return world.append(entry)
+
+    trustee = world.trustee("ch", append=append)
+    with pytest.raises(PolicyError, match=r"erased|no reader acme"):
+        trustee.decide(world.ask("ch", leaf, index, capsule))
+    assert len(list(world.state().grants())) == 1
+    assert len(list(world.state().refusals())) == 1
+
+
 def test_a_refusal_that_could_not_be_logged_is_logged_later(world: World) -> None:
     """The refusal stands without the log; the public entry follows with the next ask."""
     capsule = world.capsule()
