@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import glob
 import os
 import secrets
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from typing import BinaryIO
 
 from incamera.errors import IntegrityError, UnavailableError
 
-__all__ = ["append", "atomic", "create", "folder", "lock", "move", "remove", "write"]
+__all__ = ["append", "atomic", "create", "folder", "lock", "move", "remove", "sweep", "write"]
 
 
 def _sync_folder(path: Path) -> None:
@@ -74,6 +75,17 @@ def atomic(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
             raise
         _sync_folder(path.parent)
+
+
+def sweep(path: Path) -> None:
+    """Remove what killed processes left of their :func:`atomic` writes to ``path``.
+
+    Only for one who keeps other writers of ``path`` away by a lock.
+    """
+    with _disk(path):
+        digits = "[0-9a-f]" * 8
+        for left in path.parent.glob(f".{glob.escape(path.name[:100])}.{digits}.tmp"):
+            left.unlink(missing_ok=True)
 
 
 def write(path: Path, data: bytes, *, mode: int = 0o644) -> None:
