@@ -183,6 +183,7 @@ class _Run:
     def _one(self, job: Job, dest: Path, journal: Journal) -> Done | InputError:
         try:
             check_inside(job.output, dest)
+            durable.sweep(job.output)  # the journal's lock keeps other runs away
             if (done := journal.done(job.relative, job.source, job.output)) is not None:
                 return done
             durable.folder(job.output.parent)

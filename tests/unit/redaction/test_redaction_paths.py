@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -248,6 +250,30 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
     assert (dest / "b.mp4").stat().st_mtime_ns == kept
     assert files(dest) == {"a.jpg", "b.mp4", "c.mp4"}
     assert {line.source for line in read_report(report)} == {"a.jpg", "b.mp4", "c.mp4"}
+
+
+def test_what_a_killed_run_left_is_swept_away(tmp_path: Path) -> None:
+    """After SIGKILL in the middle, the next run leaves outputs only."""
+    source, dest = tmp_path / "in", tmp_path / "out"
+    photo(source / "a.jpg")
+    clip(source / "b.mp4", 40)
+    script = f"""
+import os, sys
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from pathlib import Path
+from redacting import Colours
+from incamera.redaction import Redactor, redact_path
+def kill(done, total, label):
+    if done == 15:
+        os.kill(os.getpid(), 9)
+source, dest = Path({str(source)!r}), Path({str(dest)!r})
+redact_path(source, dest, redactor=Redactor([Colours()]), progress=kill)
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -9
+    assert any(name.endswith(".tmp") for name in files(dest))
+    outcome = redact_path(source, dest, redactor=redactor())
+    assert (outcome.files, outcome.kept) == (2, 1)
+    assert files(dest) == {"a.jpg", "b.mp4"}
 
 
 @pytest.mark.parametrize("change", ["source", "output", "settings", "journal"])
