@@ -235,11 +235,19 @@ def find(packet: bytes, time: float = 0.0, *, length_size: int | None = 4) -> Te
     return found
 
 
-def insert(packet: bytes, unit: bytes) -> bytes:
-    """An MP4 packet (4-byte lengths) with ``unit`` right before its first slice."""
+def insert(packet: bytes, unit: bytes, *, length_size: int | None = 4) -> bytes:
+    """A packet with ``unit`` right before its first slice; ``length_size`` as for :func:`find`."""
+    if length_size is None:
+        codes = _START_CODE.finditer(packet)
+        slices = (code for code in codes if packet[code.end() : code.end() + 1])
+        for code in slices:
+            if packet[code.end()] & 0x1F in _SLICES:
+                at = code.start()
+                return packet[:at] + b"\x00\x00\x01" + unit + packet[at:]
+        return packet + b"\x00\x00\x01" + unit
     at = 0
-    for other in avcc_units(packet):
+    for other in avcc_units(packet, length_size):
         if other and other[0] & 0x1F in _SLICES:
             break
-        at += 4 + len(other)
-    return packet[:at] + len(unit).to_bytes(4, "big") + unit + packet[at:]
+        at += length_size + len(other)
+    return packet[:at] + len(unit).to_bytes(length_size, "big") + unit + packet[at:]

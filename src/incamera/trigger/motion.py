@@ -23,7 +23,7 @@ _SPEED_WINDOW = 0.4
 _STEERING_WINDOW = 0.2
 _STEERING_BY_CAR = frozenset({1, 2})  # self driving, autosteer
 
-_Test = Callable[[Telemetry, Telemetry], bool]
+_Test = Callable[[Telemetry, Telemetry, Telemetry], bool]  # a window before, just before, now
 _Interval = tuple[float, float]
 
 
@@ -43,16 +43,13 @@ def _runs(telemetry: Sequence[Telemetry]) -> Iterator[list[Telemetry]]:
 
 def _slopes(
     run: Sequence[Telemetry], window: float
-) -> Iterator[tuple[Telemetry, Telemetry, float]]:
-    """Each sample behind the latest one a window before it, or the run's first.
-
-    Third comes the time of its neighbour, from which on it speaks.
-    """
+) -> Iterator[tuple[Telemetry, Telemetry, Telemetry]]:
+    """Each sample behind one a window before it, or the run's first, and its neighbour."""
     back = 0
     for at in range(1, len(run)):
         while back + 1 < at and run[at].time - run[back + 1].time >= window:
             back += 1
-        yield run[back], run[at], run[at - 1].time
+        yield run[back], run[at - 1], run[at]
 
 
 def _sustained(
@@ -63,9 +60,9 @@ def _sustained(
     for run in _runs(telemetry):
         begin: float | None = None
         end = 0.0
-        for before, now, since in _slopes(run, window):
-            if test(before, now):
-                begin, end = since if begin is None else begin, now.time
+        for before, last, now in _slopes(run, window):
+            if test(before, last, now):
+                begin, end = last.time if begin is None else begin, now.time
                 continue
             if begin is not None and end - begin >= hold:
                 found.append((begin, end))
@@ -83,10 +80,10 @@ def _slowing(before: Telemetry, now: Telemetry) -> float:
 def hard_brakes(telemetry: Sequence[Telemetry], rule: HardBrake) -> list[_Interval]:
     """Where the car slows hard: its speed drops so, or the brake is on and the forces are such."""
 
-    def braking(before: Telemetry, now: Telemetry) -> bool:
+    def braking(before: Telemetry, _: Telemetry, now: Telemetry) -> bool:
         if before.speed < rule.speed:
             return False
-        x, y, _ = now.acceleration
+        x, y, _z = now.acceleration
         pressed = now.brake and before.brake and now.speed < before.speed
         return _slowing(before, now) >= rule.deceleration or (
             pressed and math.hypot(x, y) >= rule.deceleration
@@ -98,12 +95,14 @@ def hard_brakes(telemetry: Sequence[Telemetry], rule: HardBrake) -> list[_Interv
 def swerves(telemetry: Sequence[Telemetry], rule: Swerve) -> list[_Interval]:
     """Where the wheel is thrown round, or the car pulls sideways, at speed."""
 
-    def swerving(before: Telemetry, now: Telemetry) -> bool:
+    def swerving(before: Telemetry, last: Telemetry, now: Telemetry) -> bool:
         if min(before.speed, now.speed) < rule.speed:
             return False
         turned = abs(now.steering - before.steering) / (now.time - before.time)
         x, y, _ = now.acceleration
-        sideways = math.sqrt(max(0.0, x * x + y * y - _slowing(before, now) ** 2))
+        # What the change of speed explains is not sideways; where it begins, the window is late.
+        along = max(abs(_slowing(before, now)), abs(_slowing(last, now)))
+        sideways = math.sqrt(max(0.0, x * x + y * y - along * along))
         return turned >= rule.rate or sideways >= rule.lateral
 
     return _sustained(telemetry, swerving, rule.hold, _STEERING_WINDOW)

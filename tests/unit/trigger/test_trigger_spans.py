@@ -132,7 +132,8 @@ def test_a_swerve_may_be_felt_sideways() -> None:
         braked = braking(30.0, 6.0)(sample)
         return replace(braked, acceleration=(-6.0 * braked.brake, 0.0, 0.0))
 
-    assert swerves(drive(slowed), Swerve()) == []
+    for rate in (5.0, 10.0, 36.0):
+        assert swerves(drive(slowed, rate=rate), Swerve()) == []
 
 
 def test_what_the_car_noted_becomes_spans() -> None:
