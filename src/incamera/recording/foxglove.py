@@ -11,7 +11,7 @@ import contextlib
 import math
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ MAGIC = b"\x89MCAP0\r\n"
 TELEMETRY = "incamera.Telemetry"
 NAMES = {"foxglove.CompressedVideo", "foxglove.CompressedImage", "foxglove.LocationFix", TELEMETRY}
 _MAX_RECORD = 256 << 20
+_MAX_SECONDS = 1 << 33  # so that ns fit 64 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,20 +130,19 @@ def _get(message: Message, name: str, kind: type, default: Any) -> Any:
         fields.get(name, default) if isinstance(fields, Mapping) else getattr(fields, name, None)
     )
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = float(value) if abs(value) < 1 << 53 else None  # whole numbers are allowed
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise InputError(f"{message.where}: {name} is missing or of another type")
     return value
 
 
 def _stamp(message: Message) -> int:
-    fields = message.fields
-    if not isinstance(fields, Mapping):
-        return int(fields.timestamp.seconds) * 10**9 + int(fields.timestamp.nanos)
-    stamp = Message(message.schema, message.logged, message.where, fields.get("timestamp"))
-    if not isinstance(stamp.fields, Mapping):
-        raise InputError(f"{message.where}: timestamp is missing")
-    seconds, rest = _get(stamp, "sec", int, None), _get(stamp, "nsec", int, None)
+    """Nanoseconds of the field ``timestamp``: sec and nsec in JSON, seconds and nanos else."""
+    names = ("sec", "nsec") if isinstance(message.fields, Mapping) else ("seconds", "nanos")
+    stamp = replace(message, fields=_get(message, "timestamp", object, None))
+    seconds, rest = (_get(stamp, name, int, None) for name in names)
+    if not (0 <= seconds < _MAX_SECONDS and 0 <= rest < 10**9):
+        raise InputError(f"{message.where}: timestamp is out of range")
     return int(seconds * 10**9 + rest)
 
 

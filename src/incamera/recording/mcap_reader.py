@@ -100,7 +100,9 @@ class McapTrack:
         self.sources: Sequence[Path] = (path,)
         self._keys = keys
         self.start, self.end = extent.start / 1e9, extent.stop / 1e9
-        first = next(self.frames())
+        first = next(self.frames(), None)
+        if first is None:
+            raise InputError(f"{path}: {topic}: no picture comes out of it")
         self.width, self.height = first.picture.width, first.picture.height
 
     @classmethod
