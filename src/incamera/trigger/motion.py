@@ -99,10 +99,11 @@ def swerves(telemetry: Sequence[Telemetry], rule: Swerve) -> list[_Interval]:
         if min(before.speed, now.speed) < rule.speed:
             return False
         turned = abs(now.steering - before.steering) / (now.time - before.time)
-        x, y, _ = now.acceleration
-        # What the change of speed explains is not sideways; where it begins, the window is late.
+        # What the change of speed explains is not sideways. Where it begins, the slope is late:
+        # so the force has to be there twice.
+        force = min(math.hypot(*each.acceleration[:2]) for each in (last, now))
         along = max(abs(_slowing(before, now)), abs(_slowing(last, now)))
-        sideways = math.sqrt(max(0.0, x * x + y * y - along * along))
+        sideways = math.sqrt(max(0.0, force * force - along * along))
         return turned >= rule.rate or sideways >= rule.lateral
 
     return _sustained(telemetry, swerving, rule.hold, _STEERING_WINDOW)
