@@ -12,7 +12,9 @@ In every row: no two checkpoints of one size ever have different roots, whoever 
 
 from __future__ import annotations
 
+import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,7 @@ class Faults:
     """Counts the steps, fails one of them, and remembers each tree a witness was shown."""
 
     def __init__(self) -> None:
+        self.turn = threading.Lock()
         self.count = 0
         self.at = -1
         self.after = False
@@ -46,7 +49,8 @@ class Faults:
 
     def step(self, act: Callable[[], Any]) -> Any:
         """Do ``act``, or fail before or after it if its turn has come."""
-        number, self.count = self.count, self.count + 1
+        with self.turn:  # witnesses are asked at once
+            number, self.count = self.count, self.count + 1
         if number != self.at:
             return act()
         if self.after:
@@ -73,6 +77,8 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
     """Every durable write counts as a step; afterwards, no size has two roots."""
     faults = Faults()
     write = durable.write
+    # The faults come between steps, not within them, so waiting for a disk shows nothing here.
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
     monkeypatch.setattr(
         durable,
         "write",
@@ -183,3 +189,18 @@ def test_crashes_in_a_row(base: Path, tmp_path: Path, faults: Faults) -> None:
     assert known[:254] == FIRST
     assert known[-1:] == NEXT
     assert set(known[254:-1]) <= set(BATCH)
+
+
+def test_old_partials_that_cannot_be_removed(base: Path, tmp_path: Path, faults: Faults) -> None:
+    """Clearing up comes before the next batch is begun: it fails without harm, and later works."""
+    home = tmp_path / "home"
+    shutil.copytree(base, home)
+    world = open_world(home, faults)
+    world.log.append(BATCH)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shutil, "rmtree", lambda path: (_ for _ in ()).throw(OSError(5, "broken")))
+        with pytest.raises(UnavailableError, match="cannot remove"):
+            world.log.append(NEXT)
+    world.log.append(NEXT)
+    check_log(world, FIRST + BATCH + NEXT)
+    assert not (world.public / "tile/0/000.p").exists()

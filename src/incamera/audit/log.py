@@ -66,7 +66,7 @@ def check_checkpoint(
         findings.warning(
             "checkpoint",
             f"stale: last cosigned {age} seconds ago, so there may be newer entries",
-            "trustees refuse a checkpoint older than an hour; run the log's refresh, or fetch anew",
+            "trustees refuse one older than an hour: fetch it anew, or have it cosigned again",
         )
     elif age < -_AHEAD:
         findings.warning(

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from incamera.encoding import base64_text, decimal
@@ -19,7 +21,7 @@ Prove = Callable[[int], Sequence[bytes]]
 
 
 class WitnessClient(Protocol):
-    """One witness, in this process or behind HTTP."""
+    """One witness, in this process or behind HTTP. All are asked at once, each by one thread."""
 
     def add_checkpoint(self, body: bytes) -> tuple[int, bytes]:
         """Submit; HTTP status and body. UnavailableError where the witness does not answer."""
@@ -44,12 +46,12 @@ class Witnesses:
         found: dict[str, Signature] = {}
         reasons = []
         names = {verifier: name for name, verifier in self._policy.witnesses.items()}
-        for number in range(len(self._clients)):
-            try:
-                for each in self._ask(number, checkpoint, note, prove):
-                    found[names[each.verifier]] = each
-            except UnavailableError as error:
-                reasons.append(error.message)
+        for answer in self._ask_all(checkpoint, note, prove):
+            if isinstance(answer, UnavailableError):
+                reasons.append(answer.message)
+                continue
+            for each in answer:
+                found[names[each.verifier]] = each
         if not self._policy.quorum_met(found):
             raise UnavailableError(
                 f"{checkpoint.origin}: only {len(found)} witnesses cosigned size "
@@ -58,6 +60,28 @@ class Witnesses:
                 hint="what was submitted is kept; try again when the witnesses answer",
             )
         return list(found.values())
+
+    def _ask_all(
+        self, checkpoint: Checkpoint, note: bytes, prove: Prove
+    ) -> list[list[Signature] | UnavailableError]:
+        """Each witness's answer, in their order; all are asked at once.
+
+        An append is thus as slow as the slowest witness, not as all of them together.
+        """
+        turn = threading.Lock()
+
+        def prove_alone(old: int) -> Sequence[bytes]:
+            with turn:  # proofs are read from one cache of tiles
+                return prove(old)
+
+        def ask(number: int) -> list[Signature] | UnavailableError:
+            try:
+                return self._ask(number, checkpoint, note, prove_alone)
+            except UnavailableError as error:
+                return error
+
+        with ThreadPoolExecutor(max(1, len(self._clients)), "witness") as pool:
+            return list(pool.map(ask, range(len(self._clients))))
 
     def _ask(
         self, number: int, checkpoint: Checkpoint, note: bytes, prove: Prove

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import base64
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,21 @@ def test_two_logs_do_not_mix(tmp_path: Path) -> None:
     assert both.add_checkpoint(body(0, 7))[0] == 200
     assert both.add_checkpoint(body(0, 3, signed=note(3, signer=second)))[0] == 200
     assert both.add_checkpoint(body(0, 9)) == (409, b"7\n")
+
+
+def test_racing_requests_never_roll_back(witness: Witness, tmp_path: Path) -> None:
+    """Many sizes at once: each is judged against the last, and the largest cosigned one stays."""
+    sizes = list(range(1, 20)) * 3
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda size: witness.add_checkpoint(body(0, size)), sizes))
+    [winner] = {size for size, (status, _) in zip(sizes, answers, strict=True) if status == 200}
+    assert {answer for answer in answers if answer[0] == 409} == {(409, b"%d\n" % winner)}
+    with ThreadPoolExecutor(8) as pool:
+        grown = list(range(winner, 21)) * 3
+        statuses = list(pool.map(lambda size: witness.add_checkpoint(body(winner, size)), grown))
+    assert {status for status, _ in statuses} <= {200, 409}
+    published = witness.published("log.example")
+    assert published is not None
+    told = witness.add_checkpoint(body(0, 1))[1]
+    assert published.split(b"\n")[1] + b"\n" == told
+    assert not list(tmp_path.glob("*/conflict/*"))
