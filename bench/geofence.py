@@ -34,14 +34,17 @@ def blobs(count: int, vertices: int, rng: np.random.Generator) -> list[Part]:
     return parts
 
 
-def rate(zones: Zones, lat: NDArray[np.float64], lon: NDArray[np.float64]) -> tuple[float, float]:
-    """(fixes a second, share near a zone): the best of three runs."""
-    best, near = 1e9, np.zeros(0, dtype=np.bool_)
-    for _ in range(3):
-        begin = time.perf_counter()
+def rate(
+    zones: Zones, lat: NDArray[np.float64], lon: NDArray[np.float64]
+) -> tuple[float, float, float]:
+    """(fixes a second, the same a second of CPU, share near a zone): the best of five runs."""
+    wall, cpu, near = 1e9, 1e9, np.zeros(0, dtype=np.bool_)
+    for _ in range(5):
+        begin, begin_cpu = time.perf_counter(), time.process_time()
         near = zones.near(lat, lon, _METRES)
-        best = min(best, time.perf_counter() - begin)
-    return len(lat) / best, float(near.mean())
+        wall = min(wall, time.perf_counter() - begin)
+        cpu = min(cpu, time.process_time() - begin_cpu)
+    return len(lat) / wall, len(lat) / cpu, float(near.mean())
 
 
 def main() -> None:
@@ -79,11 +82,13 @@ def main() -> None:
         f"{given.polygons} polygons made in {made - begin:.2f} s, indexed in {ready - made:.2f} s"
     )
     for name, (lat, lon) in (("drives", drives), ("anywhere", anywhere), ("crowd", crowd)):
-        speed, near = rate(zones, lat, lon)
-        print(f"{name:9} {speed / 1e6:6.2f} M fixes/s, {near:7.3%} near a zone")
+        speed, by_cpu, near = rate(zones, lat, lon)
+        rates = f"{speed / 1e6:6.2f} M fixes/s, {by_cpu / 1e6:6.2f} M a CPU second"
+        print(f"{name:9} {rates}, {near:7.3%} near a zone")
         result[f"{name}_fixes_per_s"] = round(speed)
+        result[f"{name}_fixes_per_cpu_s"] = round(by_cpu)
         result[f"{name}_near"] = round(near, 5)
-    result["fixes_per_s"] = result["drives_fixes_per_s"]
+    result["fixes_per_s"] = result["crowd_fixes_per_s"]  # the hardest of the three
     print(json.dumps(result))
 
 

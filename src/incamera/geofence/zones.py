@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from incamera.errors import InputError
 from incamera.geofence import earth
+from incamera.geofence.fence import Fence
 from incamera.geofence.geojson import Part, read_geojson
 from incamera.ids import Digest
 
@@ -46,7 +47,7 @@ class Zones:
         self._starts = earth.ecef(self._segments[:, 0], self._segments[:, 1])
         self._ends = earth.ecef(self._segments[:, 2], self._segments[:, 3])
         # By distance: one for the policy's, seldom a second. Each only depends on its key.
-        self._fences: dict[float, _Fence] = {}
+        self._fences: dict[float, Fence] = {}
 
     @classmethod
     def load(cls, path: Path) -> Zones:
@@ -82,16 +83,16 @@ class Zones:
             return found
         fence = self._fences.get(metres)
         if fence is None:
-            fence = self._fences[metres] = _Fence(self._parts, self._segments, metres + _MARGIN)
+            fence = self._fences[metres] = Fence(self._parts, self._segments, metres + _MARGIN)
         for begin in range(0, len(lat), _CHUNK):
             piece = slice(begin, begin + _CHUNK)
             found[piece] |= self._near(lat[piece], lon[piece], ~found[piece], fence)
         return found
 
     def _near(
-        self, lat: Floats, lon: Floats, valid: NDArray[np.bool_], fence: _Fence
+        self, lat: Floats, lon: Floats, valid: NDArray[np.bool_], fence: Fence
     ) -> NDArray[np.bool_]:
-        """Three sieves, each finer and slower: box of a part, inside an area, nearest segment."""
+        """Sieves, each finer and slower: grid, box of a part, inside an area, nearest segment."""
         found = np.zeros(len(lat), dtype=np.bool_)
         left = np.flatnonzero(valid)
         left = left[fence.candidates(lon[left], lat[left])]
@@ -105,31 +106,6 @@ class Zones:
         metres = earth.distances(place[at], self._starts[segment], self._ends[segment])
         found[left[at[metres <= fence.metres]]] = True
         return found
-
-
-class _Fence:
-    """Two trees of boxes for one distance: around whole parts, and around their segments."""
-
-    def __init__(self, parts: Sequence[Part], segments: Floats, metres: float) -> None:
-        self.metres = metres
-        low = np.array([part.rings[0].min(axis=0) for part in parts])
-        high = np.array([part.rings[0].max(axis=0) for part in parts])
-        self._parts = shapely.STRtree(shapely.box(*earth.boxes(low, high, metres)[0].T))
-        low = np.minimum(segments[:, :2], segments[:, 2:])
-        high = np.maximum(segments[:, :2], segments[:, 2:])
-        around, self._owner = earth.boxes(low, high, metres)
-        self._segments = shapely.STRtree(shapely.box(*around.T))
-
-    def candidates(self, lon: Floats, lat: Floats) -> NDArray[np.int64]:
-        """Indices of positions in the box of any part, ascending."""
-        return np.unique(self._parts.query(shapely.points(lon, lat))[0])
-
-    def near_segments(
-        self, lon: Floats, lat: Floats
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Pairs of (position, segment) whose boxes meet."""
-        at, box = self._segments.query(shapely.points(lon, lat))
-        return at, self._owner[box]
 
 
 def _segments(parts: Sequence[Part]) -> Floats:
