@@ -326,6 +326,20 @@ def test_attack_clock_tricks_a_witness_ahead(world: World) -> None:
     assert world.trustees["ch"].state.time == now
 
 
+def test_attack_clock_tricks_a_served_checkpoint_from_the_future(world: World) -> None:
+    """It does not become the trustee's time, which never goes back: all would be expired."""
+    *_, request = asked(world)
+    tree = world.logs.log.checkpoint().checkpoint
+    future = world.note(tree.size, tree.root, time=world.clock.now() + 10**9)
+    inner = FolderFetch(world.public)
+    trustee = world.trustee("ch", fetch=fetch_with(inner, "checkpoint", lambda: future))
+    with pytest.raises(IntegrityError, match="future"):
+        trustee.decide(request)
+    assert trustee.state.time < world.clock.now() + 1
+    trustee.close()
+    assert world.trustee("ch").decide(request).shares
+
+
 def test_attack_entries_withheld(world: World) -> None:
     """A log that shows hashes but not the entries is not decided under."""
     *_, request = asked(world)

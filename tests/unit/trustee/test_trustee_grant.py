@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +12,14 @@ import pytest
 from incamera.errors import InputError, IntegrityError, PolicyError, UnavailableError
 from incamera.ids import Name, digest
 from incamera.ledger.codec import capsule_list, decode
-from incamera.ledger.entries import GrantEntry
+from incamera.ledger.entries import CapsuleEntry, GrantEntry
 from incamera.ledger.state import leaf_digest
+from incamera.sealing.capsule import read_capsule
+from incamera.sealing.envelope import seal_envelope
+from incamera.sealing.header import HEADER_TYPE
 from incamera.sealing.keys import OpeningKey
 from incamera.trustee import Keyring
+from incamera.trustee.memory import Memory
 from world import DAY, EU, World
 
 
@@ -86,6 +92,47 @@ def test_a_crash_while_logging_costs_nothing(world: World, persisted: bool) -> N
     world.trustees["ch"] = world.trustee("ch")
     assert world.decide("ch", leaf, index, capsule).shares
     assert [each.count for each in world.state().grants()] == [1]
+
+
+def test_what_is_decided_but_not_yet_logged_counts_too(tmp_path: Path) -> None:
+    """A log that takes no entries for a while gets no reader past its quota."""
+    world = World(tmp_path, quota=1)
+    capsules = [world.capsule(b"one"), world.capsule(b"two")]
+    leaf, index = world.request(capsules)
+    world.trustees["ch"].close()
+    broken = world.trustee("ch", append=Broken(world, persisted=False))
+    with pytest.raises(UnavailableError):
+        broken.decide(world.ask("ch", leaf, index, capsules[0]))
+    with pytest.raises(PolicyError, match="a day"):
+        broken.decide(world.ask("ch", leaf, index, capsules[1]))
+
+
+def test_a_leaf_has_one_recipient_for_good(tmp_path: Path) -> None:
+    """Whatever else went wrong, a second recipient key for a leaf is refused."""
+    memory = Memory(tmp_path / "own.db")
+    leaf, one, other = digest(b"leaf"), b"1" * 1216, b"2" * 1216
+    memory.pin_recipient(leaf, one)
+    memory.pin_recipient(leaf, one)
+    with pytest.raises(IntegrityError, match="another recipient"):
+        memory.pin_recipient(leaf, other)
+    memory.close()
+
+
+def test_a_car_that_commits_to_another_share_is_found_out(world: World) -> None:
+    """A share that is not the one in the car's header is not passed on in the trustee's name."""
+    made = read_capsule(world.seal())
+    at = next(i for i, share in enumerate(made.header.shares) if share.trustee == "ch")
+    shares = list(made.header.shares)
+    shares[at] = replace(shares[at], commitment=digest(b"another share"))
+    lied = seal_envelope(
+        replace(made.header, shares=tuple(shares)).serialise(), HEADER_TYPE, world.car
+    )
+    capsule = replace(made, envelope=lied, digest=digest(lied))
+    world.say(CapsuleEntry(**world.facts(), capsule=capsule.digest), world.vault)
+    leaf, index = world.request([capsule])
+    with pytest.raises(IntegrityError, match="the car"):
+        world.decide("ch", leaf, index, capsule)
+    assert list(world.state().grants()) == []
 
 
 @pytest.mark.parametrize("late", ["erasure", "revocation"])
