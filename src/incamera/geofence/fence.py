@@ -8,6 +8,7 @@ is measured.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,7 +22,7 @@ __all__ = ["Fence"]
 
 Floats = NDArray[np.float64]
 
-_CELLS = 2048  # of the grid, each way: 4 MB, which a cache holds
+_MOST_CELLS = 2048  # of the grid, each way: 4 MB, which a cache holds
 
 
 class _Grid:
@@ -29,22 +30,23 @@ class _Grid:
 
     def __init__(self, around: Floats) -> None:
         """``around``: boxes (n, 4: west, south, east, north)."""
+        count = self._count = min(_MOST_CELLS, 16 * math.isqrt(len(around)))
         self._low = around[:, :2].min(axis=0)
-        self._scale = _CELLS / (around[:, 2:].max(axis=0) - self._low)
+        self._scale = count / (around[:, 2:].max(axis=0) - self._low)
         # A box is +1 at its corner and -1 beyond its sides; summed up, what it covers is above 0.
-        corners = np.zeros((_CELLS + 1, _CELLS + 1), dtype=np.int32)
+        corners = np.zeros((count + 1, count + 1), dtype=np.int32)
         x0, y0 = self._cells(around[:, 0], around[:, 1])
         x1, y1 = self._cells(around[:, 2], around[:, 3])
         for x, y, sign in ((x0, y0, 1), (x1 + 1, y0, -1), (x0, y1 + 1, -1), (x1 + 1, y1 + 1, 1)):
             np.add.at(corners, (x, y), sign)
-        self._touched = corners.cumsum(axis=0).cumsum(axis=1)[:_CELLS, :_CELLS] > 0
+        self._touched = corners.cumsum(axis=0).cumsum(axis=1)[:count, :count] > 0
 
     def _cells(self, lon: Floats, lat: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         # Both steps only ever rise with the position, so whatever lies between the sides of a box
         # gets a cell between theirs: rounding cannot lose it.
         x = (lon - self._low[0]) * self._scale[0]
         y = (lat - self._low[1]) * self._scale[1]
-        last = _CELLS - 1
+        last = self._count - 1
         return np.clip(x, 0, last).astype(np.int64), np.clip(y, 0, last).astype(np.int64)
 
     def touched(self, lon: Floats, lat: Floats) -> NDArray[np.bool_]:
