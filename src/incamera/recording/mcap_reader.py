@@ -21,6 +21,7 @@ from incamera.errors import InputError
 from incamera.recording import foxglove, nal
 from incamera.recording.foxglove import Picture
 from incamera.recording.model import Fix, Frame, Recording, Telemetry, Track
+from incamera.recording.probe import Probe
 from incamera.recording.video import Expected
 
 __all__ = ["McapTrack", "read", "recognise"]
@@ -92,7 +93,14 @@ class McapTrack:
     """One camera's topic. Holds its keyframes' times, and reads the file anew for frames."""
 
     def __init__(
-        self, path: Path, topic: str, camera: str, codec: str, keys: Sequence[_Key], extent: range
+        self,
+        path: Path,
+        topic: str,
+        camera: str,
+        codec: str,
+        keys: Sequence[_Key],
+        extent: range,
+        frames: int,
     ) -> None:
         """``extent``: ns from the first stamp to just after the last frame. See :meth:`open`."""
         self.camera, self.topic = camera, topic
@@ -104,6 +112,7 @@ class McapTrack:
         if first is None:
             raise InputError(f"{path}: {topic}: no picture comes out of it")
         self.width, self.height = first.picture.width, first.picture.height
+        self.probe = _probe(self, first.picture, frames)
 
     @classmethod
     def open(cls, path: Path, topic: str) -> McapTrack:
@@ -127,7 +136,8 @@ class McapTrack:
             raise InputError(f"{where}: no picture in it")
         if not keys or keys[0].index > 0:
             raise InputError(f"{where}: frame 0 needs one before it, which is not there")
-        return cls(path, topic, camera, codec, keys, range(first, last + max(1, step)))
+        extent = range(first, last + max(1, step))
+        return cls(path, topic, camera, codec, keys, extent, index + 1)
 
     def frames(self, start: float | None = None, end: float | None = None) -> Iterator[Frame]:
         """Frames with ``start <= time < end`` (all by default), in order of presentation."""
@@ -174,6 +184,32 @@ class McapTrack:
                 time=picture.pts / 1e9,
                 picture=picture,
             )
+
+
+def _probe(track: McapTrack, picture: av.VideoFrame, frames: int) -> Probe:
+    """What a writer has to know. In microseconds: nanoseconds are too fine for video files."""
+    length = max(1, round((track.end - track.start) * 1_000_000))
+    return Probe(
+        path=track.sources[0],
+        container="mcap",
+        codec=track.codec,
+        width=picture.width,
+        height=picture.height,
+        rate=Fraction(frames * 1_000_000, length).limit_denominator(1001),
+        time_base=Fraction(1, 1_000_000),
+        start_pts=0,
+        end_pts=length,
+        frames=frames,
+        pixel_format=picture.format.name,
+        color_range=picture.color_range,
+        color_primaries=picture.color_primaries,
+        color_trc=picture.color_trc,
+        colorspace=picture.colorspace,
+        sample_aspect=Fraction(1),
+        display_matrix=None,
+        created=track.start,
+        location=None,
+    )
 
 
 def _camera(text: str) -> str:

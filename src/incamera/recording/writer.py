@@ -62,8 +62,8 @@ class VideoWriter:
     ``dest``: a path (appears whole or not at all) or a file open for reading and writing.
     ``like``: the source, whose container, size, time base, colours and rotation are kept.
     ``container``: another one than the source's, by its name in the table above.
-    ``origin``: None keeps every pts as it is; a time on the recording's clock becomes 0 (to cut
-    a clip out of a drive with all cameras in step).
+    ``origin``: None keeps every pts as it is; a time on the recording's clock becomes 0, to the
+    nearest tick (to cut a clip out of a drive with all cameras in step).
 
     :class:`InputError` if a time cannot be held exactly by the container.
     """
@@ -80,7 +80,7 @@ class VideoWriter:
         self._like = like
         self._muxer = container or like.container
         self._origin = origin
-        self._shift: int | None = None if origin is not None else 0
+        self._shift: Fraction | None = None  # ticks from the first frame's clock to the origin's
         self._stack = contextlib.ExitStack()
         self._times: deque[int] = deque()  # pts of frames inside the encoder
         self._held: deque[av.Packet[Any]] = deque()
@@ -170,14 +170,15 @@ class VideoWriter:
         self._encode(picture)
 
     def _pts(self, frame: RedactedFrame) -> int:
-        exact = frame.pts * frame.time_base / self._like.time_base
-        if exact.denominator != 1:
+        ticks = frame.pts * frame.time_base / self._like.time_base
+        if self._origin is not None:
+            if self._shift is None:
+                start = Fraction(frame.time) - Fraction(self._origin)
+                self._shift = ticks - start / self._like.time_base
+            return round(ticks - self._shift)
+        if ticks.denominator != 1:
             raise InputError(f"{self._like.path}: frame {frame.index} has a time between two ticks")
-        if self._shift is None:
-            assert self._origin is not None
-            start = Fraction(frame.time) - Fraction(self._origin)
-            self._shift = exact.numerator - round(start / self._like.time_base)
-        return exact.numerator - self._shift
+        return ticks.numerator
 
     def _encode(self, picture: av.VideoFrame | None) -> None:
         try:

@@ -22,11 +22,12 @@ from PIL import Image
 
 from incamera.errors import InputError
 from incamera.recording import Recording, open_recordings
+from incamera.recording.mcap_reader import McapTrack
 from incamera.recording.mcap_writer import write_mcap
 from incamera.recording.model import Fix, Telemetry
 from incamera.recording.video import VideoTrack
 from incamera.recording.writer import VideoWriter
-from videos import film, redacted
+from videos import film, redacted, times
 
 START = 1_777_629_600.0
 FIXES = [Fix(START + i / 10, 47.0 + i / 1000, 8.5, 90.0) for i in range(10)]
@@ -86,6 +87,19 @@ def test_a_start_is_met_exactly(packed: Path, number: int) -> None:
     start = list(track.frames())[number].time
     assert [frame.index for frame in track.frames(start=start)] == list(range(number, 40))
     assert not list(track.frames(start=track.end))
+
+
+def test_a_clip_of_it(tmp_path: Path, packed: Path) -> None:
+    """A stretch of an MCAP track can be cut out as a video file."""
+    track = one(packed).tracks["front"]
+    assert isinstance(track, McapTrack)
+    with VideoWriter(
+        tmp_path / "a.mp4", track.probe, container="mp4", origin=START + 0.5
+    ) as writer:
+        for frame in track.frames(START + 0.5, START + 0.7):
+            writer.write(redacted(frame))
+    found = [float(time) for time in times(tmp_path / "a.mp4")]
+    assert found == pytest.approx([0.02, 0.06, 0.10, 0.14, 0.18], abs=2e-6)
 
 
 def test_b_frames_are_refused(tmp_path: Path) -> None:
