@@ -18,7 +18,7 @@ def heat_loss(score: Tensor, heat: Tensor, mask: Tensor) -> Tensor:
 
 
 def box_loss(log_sides: Tensor, sides: Tensor, weight: Tensor) -> Tensor:
-    """GIoU of boxes seen from the same cell, so only the four distances matter."""
+    """GIoU and uncovered share of boxes seen from the same cell, so only the four distances matter."""
     mine = weight > 0
     if not bool(mine.any()):
         return log_sides.sum() * 0
@@ -31,8 +31,10 @@ def box_loss(log_sides: Tensor, sides: Tensor, weight: Tensor) -> Tensor:
     hull = (high[:, 0] + high[:, 2]) * (high[:, 1] + high[:, 3])
     union = area + want - inter
     giou = inter / union.clamp(min=1e-6) - (hull - union) / hull.clamp(min=1e-6)
+    # What stays visible costs more than what is covered needlessly.
+    bare = 1 - inter / want.clamp(min=1e-6)
     w = weight[mine]
-    return ((1 - giou) * w).sum() / w.sum()
+    return ((1 - giou + bare) * w).sum() / w.sum()
 
 
 def losses(

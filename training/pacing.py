@@ -7,6 +7,8 @@ the polite (niced) thread on it all but stops, and one thread alone is quicker.
 
 from __future__ import annotations
 
+import math
+import os
 import time
 
 import torch
@@ -15,6 +17,7 @@ BLOCK = 30
 # Every so many blocks the other choice is tried again, briefly: it may be ten times slower.
 RETRY = 4
 TRIAL = 4
+BUSY = 3.0
 
 
 class Pace:
@@ -26,7 +29,7 @@ class Pace:
         self.seconds: dict[int, float] = {}
         self.steps, self.blocks, self.length = 0, 0, TRIAL
         self.started = time.monotonic()
-        self._use(self.choices[-1])
+        self._use(self.choices[-1] if os.getloadavg()[0] < BUSY else 1)
 
     def _use(self, count: int) -> None:
         self.current = count
@@ -41,8 +44,9 @@ class Pace:
         self.seconds[self.current] = (now - self.started) / self.steps
         self.steps, self.started = 0, now
         self.blocks += 1
-        best = min(self.choices, key=lambda c: self.seconds.get(c, 0.0))
+        best = min(self.choices, key=lambda c: self.seconds.get(c, math.inf))
         other = next(c for c in self.choices if c != best)
-        trial = self.blocks % RETRY == 0
+        # With a queue for the cores, more threads are hopeless: not even a trial.
+        trial = self.blocks % RETRY == 0 and (other == 1 or os.getloadavg()[0] < BUSY)
         self.length = TRIAL if trial else BLOCK
         self._use(other if trial else best)
