@@ -6,6 +6,7 @@ from __future__ import annotations
 import resource
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -38,6 +39,50 @@ def test_a_start_is_met_exactly(uneven: Path, number: int) -> None:
     start = 1_700_000_000.0 + float(UNEVEN[number] * TICK)
     found = [(f.index, f.pts) for f in track.frames(start=start)]
     assert found == list(enumerate(UNEVEN))[number:]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.mp4", {"codec": "libx264", "options": {"x264-params": "open-gop=1:keyint=8"}}),
+        ("a.mkv", {"codec": "libx264", "options": {"x264-params": "open-gop=1:keyint=8"}}),
+        ("a.ts", {"codec": "libx264", "options": {"x264-params": "open-gop=1:keyint=8"}}),
+        ("a.mp4", {"codec": "libx265", "options": {"x265-params": "log-level=none:keyint=8"}}),
+        ("a.mp4", {"muxing": {"movflags": "frag_keyframe+empty_moov"}, "options": {"g": "8"}}),
+        ("a.mkv", {"codec": "libvpx-vp9", "options": {"g": "8", "cpu-used": "8"}}),
+    ],
+)
+def test_a_start_is_met_in_open_groups(tmp_path: Path, name: str, options: dict[str, Any]) -> None:
+    """Where pictures lean on ones across keyframes, too, a start is met exactly."""
+    track = VideoTrack.open(film(tmp_path / name, times=range(40), **options))
+    frames = [(f.index, f.time, f.rgb().mean()) for f in track.frames()]
+    assert len(frames) == 40
+    for number in (1, 7, 8, 9, 15, 20, 39):
+        start = frames[number][1]
+        found = [(f.index, f.time, f.rgb().mean()) for f in track.frames(start=start)]
+        assert found == frames[number:]
+
+
+def test_what_an_edit_list_cuts_away_is_not_shown(tmp_path: Path) -> None:
+    """Frames before an MP4's edit list begins are needed to decode, and are no frames."""
+    film(tmp_path / "a.mp4", times=range(40), options={"g": "12"})
+    path = tmp_path / "b.mp4"
+    with av.open(tmp_path / "a.mp4") as source, av.open(path, "w") as dest:
+        stream = source.streams.video[0]
+        copy = dest.add_stream_from_template(stream)
+        for packet in source.demux(stream):
+            if packet.size:
+                assert packet.pts is not None
+                assert packet.dts is not None
+                packet.pts, packet.dts = packet.pts - 512 * 5, packet.dts - 512 * 5
+                packet.stream = copy
+                dest.mux(packet)
+    track = VideoTrack.open(path)
+    assert [(frame.index, frame.time) for frame in track.frames()] == [
+        (i, i / 25) for i in range(35)
+    ]
+    assert [frame.index for frame in track.frames(start=0.6)] == list(range(15, 35))
+    assert track.probe.frames == 35
 
 
 def test_an_end_is_left_out(uneven: Path) -> None:
