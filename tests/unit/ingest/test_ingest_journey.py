@@ -18,12 +18,16 @@ from incamera.geofence import Zones
 from incamera.geofence.geojson import Part
 from incamera.ingest import Admit, Plan, Summary, ingest
 from incamera.ledger.receipt import check_receipt
+from incamera.recording.mcap_writer import write_mcap
+from incamera.recording.model import Fix
 from incamera.redaction.report import read_report
 from incamera.sealing import read_capsule
 from incamera.trigger import Campaign
 from ingesting import BEGIN, CAMPAIGN, GEOFENCE, LAT, RATE, Car, Seer, broken, drive, redactor
 from videos import film
 from world_tlog import START
+
+EVERYTHING = Campaign.parse(b'version = 1\nname = "all"\n[sample]\nevery = 1\nlength = 60\n')
 
 
 @pytest.fixture
@@ -334,8 +338,7 @@ def test_a_folder_of_recordings_is_ingested(car: Car, films: Path, tmp_path: Pat
     )
     head = '<gpx version="1.1" creator="t" xmlns="http://www.topografix.com/GPX/1/1">'
     (source / "a.gpx").write_text(f"{head}<trk><trkseg>{points}</trkseg></trk></gpx>")
-    everything = b'version = 1\nname = "all"\n[sample]\nevery = 1\nlength = 60\n'
-    plan = Plan(Zones.empty(), Campaign.parse(everything), GEOFENCE)
+    plan = Plan(Zones.empty(), EVERYTHING, GEOFENCE)
     given: dict[str, Any] = {"admit": car.admit, "redactor": redactor(), "clock": car.world.clock}
     summary = ingest(source, car.home, plan, **given)
     assert (summary.recordings, summary.admitted) == (2, 1)
@@ -343,3 +346,20 @@ def test_a_folder_of_recordings_is_ingested(car: Car, films: Path, tmp_path: Pat
     contents, _ = car.opened(car.kept()[0])
     assert (contents.hour, contents.clock) == ("2027-01-15T07", "utc")
     assert contents.footage[0].frames == round(contents.duration * RATE)
+
+
+def test_an_mcap_drive_is_ingested(car: Car, tmp_path: Path) -> None:
+    """Frames with times in nanoseconds become a clip with all frames at their times."""
+    movie = film(tmp_path / "movie.mp4", times=range(4 * RATE), options={"bf": "0", "g": "10"})
+    fixes = [Fix(BEGIN + i / 10, 45 + 2 * i * LAT, 10.0) for i in range(41)]
+    packed = tmp_path / "drive.mcap"
+    write_mcap(packed, {"front": movie, "back": movie}, start=BEGIN, fixes=fixes)
+    given: dict[str, Any] = {"admit": car.admit, "redactor": redactor(), "clock": car.world.clock}
+    summary = ingest(packed, car.home, Plan(Zones.empty(), EVERYTHING, GEOFENCE), **given)
+    assert (summary.error(), summary.admitted) == (None, 1)
+    contents, folder = car.opened(car.kept()[0])
+    assert [each.camera for each in contents.footage] == ["back", "front"]
+    assert {each.frames for each in contents.footage} == {round(contents.duration * RATE)}
+    with av.open(str(folder / "back.mp4")) as container:
+        times = [float(frame.time or 0) for frame in container.decode(video=0)]
+    assert np.diff(times) == pytest.approx(1 / RATE, abs=1e-5)
