@@ -10,7 +10,7 @@ __all__ = ["Span"]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Seconds ``start <= t < end`` of a recording's clock, with the triggers that asked for them."""
+    """Seconds ``start <= t < end`` of a recording's clock, and the triggers that asked for them."""
 
     start: float
     end: float

@@ -57,6 +57,19 @@ class Solid:
         return np.array([face[:3] for face in self.faces])
 
     @cached_property
+    def _paints(self) -> dict[tuple[float, float], list[Color]]:
+        return {}
+
+    def paint(self, share: float, shade: float) -> list[Color]:
+        """The colours of the faces with a share of haze, in the shade (1: none)."""
+        key = (share, shade)
+        if key not in self._paints:
+            self._paints[key] = [
+                mix(mix((0, 0, 0), color, shade), HAZE, share * shade) for color in self.colors
+            ]
+        return self._paints[key]
+
+    @cached_property
     def rows(self) -> list[NDArray[np.intp]]:
         """The points of each face."""
         return [np.array(face) for face in self.faces]
@@ -99,6 +112,10 @@ class Canvas:
     def polygon(self, points: Sequence[Sequence[float]] | Points, color: Color) -> None:
         """A flat polygon in the world, cut where it leaves the view."""
         seen = self.view.see(np.asarray(points, dtype=np.float64))
+        depth = seen[:, 2].min()
+        if depth > NEAR and np.abs(seen[:, 0]).max() < depth * self.view.slope * 6:
+            self.fill(self.view.project(seen), color)
+            return
         wide = self.view.slope * 1.3
         for plane in ((0.0, 0.0, 1.0, NEAR), (1.0, 0.0, wide, 0.0), (-1.0, 0.0, wide, 0.0)):
             seen = _cut(seen, plane)
@@ -140,17 +157,19 @@ class Canvas:
         nothing = np.empty((0, 2))
         if seen[:, 2].max() < NEAR:
             return nothing
-        corners = seen[solid.corners]
-        # Seen from outside if the corners turn clockwise round the line of sight.
-        turn = np.asarray(np.linalg.det(corners)) > 0
         away = float(np.linalg.norm(at - self.view.eye))
-        if away > _FEW_DETAILS:
-            turn[solid.details + solid.lamps :] = False
-        shown = np.flatnonzero(turn)
-        depth = corners[..., 2].mean(axis=1)
-        order = sorted(shown, key=lambda i: (i >= solid.details, -depth[i]))
-        share = haze(away)
-        paint = [mix(mix((0, 0, 0), color, shade), HAZE, share * shade) for color in solid.colors]
+        count = solid.details + solid.lamps if away > _FEW_DETAILS else len(solid.faces)
+        a, b, c = (seen[solid.corners[:count, i]] for i in range(3))
+        # Seen from outside if the corners turn clockwise round the line of sight: det(a, b, c) > 0.
+        turn = (
+            a[:, 0] * (b[:, 1] * c[:, 2] - b[:, 2] * c[:, 1])
+            + a[:, 1] * (b[:, 2] * c[:, 0] - b[:, 0] * c[:, 2])
+            + a[:, 2] * (b[:, 0] * c[:, 1] - b[:, 1] * c[:, 0])
+        )
+        depth = (a[:, 2] + b[:, 2] + c[:, 2]) - 1e6 * (np.arange(count) >= solid.details)
+        order = np.argsort(-depth, kind="stable")
+        order = order[turn[order] > 0].tolist()
+        paint = solid.paint(haze(away), shade)
         if seen[:, 2].min() < NEAR:  # beside the camera: cut each face
             for i in order:
                 cut = _cut(seen[solid.rows[i]], (0.0, 0.0, 1.0, NEAR))

@@ -81,7 +81,7 @@ def make_sample(
     dest: Path,
     *,
     size: tuple[int, int] = (640, 480),
-    rate: int = 10,
+    rate: int = 8,
     seconds: float | None = None,
     first: float = 0.0,
     cameras: Sequence[str] | None = None,

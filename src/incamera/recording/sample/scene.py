@@ -21,6 +21,7 @@ from incamera.recording.sample.street import (
     TUNNEL,
     backdrop,
     blocks,
+    draw_ground,
     draw_street,
     kinds,
 )
@@ -32,7 +33,8 @@ __all__ = ["Scene"]
 _KEPT_BYTES = 128 << 20  # of pictures of the empty street
 _SMALLEST = 6.0  # pixels; smaller faces and plates are not listed
 _SHOWN = 0.5  # of a box that has to be in the picture and free
-_FAR = {Body: 95.0, Walker: 70.0}
+_FAR = {Body: 90.0, Walker: 60.0}
+_PLATE_METRES = 0.3  # a plate whose two rows have less than two pixels is not drawn
 
 
 class Scene:
@@ -42,6 +44,7 @@ class Scene:
         self.camera = camera
         self.size = size
         self._streets: dict[object, Picture] = {}
+        self._grounds: dict[object, Picture] = {}
 
     def frame(self, time: float) -> tuple[Picture, list[Box]]:
         """The picture (RGB) at ``time``, and the faces and plates that can be seen in it."""
@@ -59,20 +62,31 @@ class Scene:
         return canvas.picture, free
 
     def _street(self, view: View, at: Pose) -> Picture:
-        # The same kinds of blocks, at the same place in them, look the same.
+        # The same kinds of blocks, at the same place in them, look the same: while the car stands,
+        # and where it comes by in step again.
         straight = at.x == LANE and at.heading == 0 and at.dive == 0
         key = (round(at.z % BLOCK, 3), *(kinds(index) for index in blocks(view)))
         if straight and key in self._streets:
             return self._streets[key]
-        sky, horizon = backdrop(self.camera, self.size)
-        top = min(max(0, round(horizon - view.horizon)), sky.shape[0] - view.height)
-        canvas = Canvas(sky[top : top + view.height].copy(), view)
+        canvas = Canvas(self._ground(view, at).copy(), view)
         draw_street(canvas)
         if straight:
             self._streets[key] = canvas.picture
             while len(self._streets) * canvas.picture.nbytes > _KEPT_BYTES:
                 del self._streets[next(iter(self._streets))]
         return canvas.picture
+
+    def _ground(self, view: View, at: Pose) -> Picture:
+        key = (at.x, at.heading, at.dive)
+        if key not in self._grounds:
+            sky, horizon = backdrop(self.camera, self.size)
+            top = min(max(0, round(horizon - view.horizon)), sky.shape[0] - view.height)
+            canvas = Canvas(sky[top : top + view.height].copy(), view)
+            draw_ground(canvas)
+            if len(self._grounds) > 4:
+                self._grounds.clear()
+            self._grounds[key] = canvas.picture
+        return self._grounds[key]
 
     def _sorted(self, time: float, view: View) -> list[Body | Walker]:
         """Who may be seen, far ones first."""
@@ -126,7 +140,9 @@ def _car(canvas: Canvas, body: Body) -> tuple[Points, list[Box]] | None:
         return None
     outline = cv2.convexHull(pixels.astype(np.float32))[:, 0]
     boxes: list[Box] = []
-    for rear in (True, False):
+    away = math.hypot(body.x - canvas.view.eye[0], body.z - canvas.view.eye[2])
+    ends = (True, False) if canvas.view.focal * _PLATE_METRES > 2 * away else ()
+    for rear in ends:
         corners = plate_corners(body.car, at, rear=rear, back=body.back)
         seen = canvas.texture(plate(body.car.plate, body.car.text), corners)
         if seen is not None:

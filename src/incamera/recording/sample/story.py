@@ -18,11 +18,10 @@ from incamera.recording.sample.view import Pose
 
 __all__ = ["EVENTS", "LANE", "LENGTH", "NO_FIX", "Moment", "place", "pose", "telemetry", "way"]
 
-LENGTH = 198.0  # s
+LENGTH = 172.0  # s
 LANE = 1.65  # m to the right of the street's middle
 
-# Seconds and m/s2, one after the other. Each piece ends where its sum of metres is a multiple of
-# the 1.4 m of a cruising frame, so that pictures of the street come up again.
+# Seconds and m/s2, one after the other.
 _MOTION = (
     (38.0, 0.0),
     (6.0, 14 / 6),
@@ -36,7 +35,7 @@ _MOTION = (
     (5.6, 2.0),
     (47.6, 0.0),  # until 142 s
     (8.0, -1.75),
-    (48.0, 0.0),
+    (22.0, 0.0),
 )
 _SELF_DRIVING = (95.0, 104.0)
 NO_FIX = (63.8, 79.4)

@@ -1,10 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The street and everything on it that stands still, in blocks of 63 m.
-
-The car cruises 1.4 m a frame at the default rate, so that it passes a block in 45 frames and
-sees the same again when the blocks about it are of the same kinds: pictures of the street are
-kept and used again, which halves the time a drive takes to draw.
-"""
+"""The street and everything on it that stands still, in blocks of 63 m of a few kinds."""
 
 from __future__ import annotations
 
@@ -20,7 +15,17 @@ from incamera.recording.sample.canvas import HAZE, Canvas, Color, Picture, haze,
 from incamera.recording.sample.looks import WALLS, sign, tree, wall
 from incamera.recording.sample.view import NEAR, Camera, Points, View
 
-__all__ = ["ASPHALT", "BASE", "BLOCK", "TUNNEL", "backdrop", "blocks", "draw_street", "kinds"]
+__all__ = [
+    "ASPHALT",
+    "BASE",
+    "BLOCK",
+    "TUNNEL",
+    "backdrop",
+    "blocks",
+    "draw_ground",
+    "draw_street",
+    "kinds",
+]
 
 BLOCK = 63.0
 TUNNEL = (5 * BLOCK, 8 * BLOCK)
@@ -119,7 +124,8 @@ def draw_street(canvas: Canvas) -> None:
     first, last = _reach(view)
     if TUNNEL[0] < eye < TUNNEL[1]:  # all else is behind its walls, but for what its ends show
         first, last = max(first, TUNNEL[0] - 60), min(last, TUNNEL[1] + 60)
-    _ground(canvas)
+    marks, colors = _marks(eye)
+    canvas.quads(np.array(marks), colors)
     for index in sorted(blocks(view), key=lambda i: -abs((i + 0.5) * BLOCK - eye)):
         _block(canvas, index, first, last)
 
@@ -160,7 +166,8 @@ def _strip(x0: float, x1: float, z0: float, z1: float, y: float = 0.0) -> Points
     return np.array([[x0, y, z1], [x1, y, z1], [x1, y, z0], [x0, y, z0]])
 
 
-def _ground(canvas: Canvas) -> None:
+def draw_ground(canvas: Canvas) -> None:
+    """What looks the same all along the street."""
     view = canvas.view
     eye = float(view.eye[2])
     z0, z1 = eye - 260, eye + 260
@@ -174,8 +181,6 @@ def _ground(canvas: Canvas) -> None:
         canvas.polygon(_strip(inner, outer, z0, z1, 0.02), _CURB)
         inner, outer = sorted((side * 3.45, side * 3.57))
         canvas.polygon(_strip(inner, outer, z0, z1), mix(_PAINT, ASPHALT, 0.25))
-    marks, colors = _marks(eye)
-    canvas.quads(np.array(marks), colors)
     _mist(canvas)
 
 

@@ -148,7 +148,7 @@ def _people_of(index: int) -> tuple[list[Body], list[tuple[int, float, float, in
             at = start + z
             free = TUNNEL[0] - 30 < at < TUNNEL[1] + 30 or (side > 0 and abs(at - _VAN_Z) < 16)
             free = free or (side > 0 and abs(at) < 8)  # where our own car stood
-            if kind.startswith("town") and chances[i, max(side, 0)] < 0.55 and not free:
+            if kind.startswith("town") and chances[i, max(side, 0)] < 0.42 and not free:
                 number = index * 10 + i + (5 if side < 0 else 0)
                 parked.append(Body(_some_car(number), side * 4.62, at, back=side < 0))
     walkers = []
