@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Entries as bytes: one form each, and nothing else is one."""
+
 from __future__ import annotations
 
 import base64
@@ -101,6 +103,7 @@ def payload(entry: Entry, **change: Any) -> dict[str, Any]:
 
 
 def signed(value: Any) -> bytes:
+    """``value`` in a well-made envelope."""
     return seal_envelope(canonical(value), ENTRY_TYPE, KEY)
 
 

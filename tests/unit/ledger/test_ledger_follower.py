@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Following a log that is honest, and logs that are not."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ from world import World, fetch_with, quick_folder
 
 @pytest.fixture
 def world() -> Iterator[World]:
+    """A region of its own for each test."""
     with quick_folder() as folder:
         yield World(folder)
 

@@ -42,11 +42,13 @@ MANIFEST = Manifest(
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
+    """One region for all of these: they only add to it."""
     with quick_folder() as folder:
         yield World(folder)
 
 
 def region(world: World) -> RegionEntry:
+    """Entry 0."""
     entry = world.state().region
     assert entry is not None
     return entry

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""What each entry does to a state, and who may say it."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -119,6 +121,7 @@ class Book:
 
 @pytest.fixture
 def book() -> Book:
+    """A founded region with one party of each role."""
     return Book().founded()
 
 

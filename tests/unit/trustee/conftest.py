@@ -12,5 +12,6 @@ from world import World, quick_folder
 
 @pytest.fixture
 def world() -> Iterator[World]:
+    """A region of its own for each test."""
     with quick_folder() as folder:
         yield World(folder)

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Who may read, as Cedar decides it."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -21,11 +23,13 @@ READER = Party("reader", Name("acme"), Name("company"), "DE", bytes(32), b"", 1)
 
 @pytest.fixture
 def header(tmp_path: Path) -> Header:
+    """A capsule's header, for the purpose ``perception``."""
     capsule: Capsule = Fleet().capsule(tmp_path / "x")
     return capsule.header
 
 
 def allowed(header: Header, text: str, reader: Party = READER, purpose: str = "perception") -> bool:
+    """The answer for one reader and purpose."""
     return permits(text, reader, EU, digest(b"capsule"), header, purpose)
 
 

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""The examples that the packages' faces show."""
+
 from __future__ import annotations
 
 import doctest
@@ -11,5 +13,5 @@ import pytest
 def test_the_examples_in_the_docstrings_work(name: str) -> None:
     """What a reader of the package's face copies runs as it stands."""
     result = doctest.testmod(importlib.import_module(name))
-    assert result.attempted > 3
+    assert result.attempted >= 3
     assert result.failed == 0
