@@ -60,6 +60,7 @@ def packed(movie: Path) -> Path:
 
 
 def one(path: Path) -> Recording:
+    """The only recording at ``path``."""
     (recording,) = open_recordings(path)
     return recording
 
@@ -122,12 +123,14 @@ def test_same_bytes(movie: Path) -> None:
 
 
 def jpeg(level: int) -> bytes:
+    """A small grey picture."""
     file = io.BytesIO()
     Image.new("RGB", (32, 24), (level, level, level)).save(file, "JPEG")
     return file.getvalue()
 
 
 def made(path: Path, fill: Callable[[Writer], None], **options: Any) -> Path:
+    """An MCAP file filled by ``fill``."""
     with path.open("wb") as file:
         writer = Writer(file, **options)
         writer.start()
@@ -137,6 +140,7 @@ def made(path: Path, fill: Callable[[Writer], None], **options: Any) -> Path:
 
 
 def images(writer: Writer) -> None:
+    """Five JPEG messages and five fixes in protobuf."""
     schema = register_schema(writer, CompressedImage)
     channel = writer.register_channel("/cam/Front Left", "protobuf", schema)
     where = writer.register_channel("/gps", "protobuf", register_schema(writer, LocationFix))
@@ -150,6 +154,7 @@ def images(writer: Writer) -> None:
 
 
 def json_images(writer: Writer) -> None:
+    """Five JPEG messages and a fix in JSON."""
     schema = writer.register_schema("foxglove.CompressedImage", "jsonschema", b"{}")
     channel = writer.register_channel("/cam", "json", schema)
     for i in range(5):
@@ -197,6 +202,8 @@ def test_json_images(tmp_path: Path) -> None:
 
 
 def _json(data: Any) -> Callable[[Writer], None]:
+    """One CompressedVideo message in JSON, or whatever ``data`` is."""
+
     def fill(writer: Writer) -> None:
         schema = writer.register_schema("foxglove.CompressedVideo", "jsonschema", b"{}")
         channel = writer.register_channel("/cam", "json", schema)

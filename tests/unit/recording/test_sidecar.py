@@ -17,6 +17,7 @@ TAG = {"creation_time": "2026-05-01T10:00:00Z"}
 
 
 def track(hour: str = "10") -> str:
+    """GPX with five points, one a second, from ``hour``."""
     points = "".join(
         f'<trkpt lat="{47 + i / 1000}" lon="8.5"><time>2026-05-01T{hour}:00:0{i}Z</time></trkpt>'
         for i in range(5)
@@ -28,6 +29,7 @@ def track(hour: str = "10") -> str:
 
 
 def cues(*lines: str) -> str:
+    """Subtitles with one cue a second."""
     return "\n\n".join(
         f"{i + 1}\n00:00:0{i},000 --> 00:00:0{i + 1},000\n<font>FrameCnt: {i}</font>\n{line}"
         for i, line in enumerate(lines)
@@ -42,6 +44,7 @@ NAMED = cues(
 
 
 def one(path: Path, options: Options | None = None) -> Recording:
+    """The only recording at ``path``."""
     (recording,) = open_recordings(path, options)
     return recording
 

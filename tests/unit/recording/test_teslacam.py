@@ -41,6 +41,7 @@ def minute(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def stamp(seconds: float) -> str:
+    """The name of a file that starts ``seconds`` after ten."""
     return (START + datetime.timedelta(seconds=seconds)).strftime("%Y-%m-%d_%H-%M-%S")
 
 
@@ -54,6 +55,7 @@ def fill(folder: Path, minute: Path, starts: list[int], cameras: tuple[str, ...]
 
 
 def one(path: Path) -> Recording:
+    """The only recording at ``path``."""
     (recording,) = open_recordings(path)
     return recording
 

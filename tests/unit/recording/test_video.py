@@ -22,6 +22,7 @@ TICK = Fraction(1, 30_000)
 
 @pytest.fixture(scope="module")
 def uneven(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A film with uneven times, B-frames and several keyframes."""
     path = tmp_path_factory.mktemp("video") / "uneven.mp4"
     options = {"g": "8", "bf": "2"}
     return film(path, times=UNEVEN, time_base=TICK, options=options, size=(320, 240))

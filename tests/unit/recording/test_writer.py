@@ -58,6 +58,7 @@ FILMS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def copy(source: Path, dest: Path) -> Path:
+    """``source`` decoded and written to ``dest``."""
     track = VideoTrack.open(source)
     return _write(dest, track.probe, map(redacted, track.frames()))
 
@@ -122,6 +123,7 @@ def test_times_that_do_not_rise(tmp_path: Path) -> None:
 def _write(
     dest: Path, probe: Probe, frames: Iterable[RedactedFrame], container: str | None = None
 ) -> Path:
+    """``frames`` written to ``dest``."""
     with VideoWriter(dest, probe, container=container) as writer:
         for frame in frames:
             writer.write(frame)
