@@ -24,12 +24,11 @@ setup: .venv/ready  ## make the virtual environment (the others do it when neede
 demo: setup  ## the whole journey on a built-in sample drive; leaves ./demo to look at
 	$(BIN)/incamera demo --home $(DEMO)
 
-check: setup  ## ruff, mypy --strict, import contracts, a sentence on every test
+check: setup  ## ruff, mypy --strict, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/interrogate -q tests/unit tests/properties tests/journeys tests/house tests/vectors tests/faults
 
 test: check  ## the checks, then every test; ends with pytest's summary
 	$(BIN)/pytest -n 2 --dist worksteal

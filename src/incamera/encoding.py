@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One canonical encoding for what is signed or hashed, and strict readers for what comes in.
 
-Python's own readers are lenient where a signed format must not be: ``int("１２")``,
+Python's own readers are lenient where a signed format must not be: ``int("1_2")``,
 ``base64`` with stray characters, JSON with a key twice. Two byte strings that mean the same
 would let an attacker alter one without breaking a signature, so here each value has one form.
 """

@@ -23,7 +23,7 @@ __all__ = ["Box", "Event", "Fix", "Frame", "Recording", "RedactedFrame", "Teleme
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """One position sample. WGS 84 degrees, heading in degrees clockwise from north, speed in m/s."""
+    """One position sample. WGS 84 degrees; heading in degrees clockwise from north; m/s."""
 
     time: float  # POSIX seconds, or seconds of the recording's own clock (Recording.zoned)
     latitude: float
