@@ -227,13 +227,16 @@ class VideoWriter:
             assert packet.pts is not None
             dts = packet.pts if dts is None else min(packet.pts, dts - 1)
         assert dts is not None
-        if self._last_dts is not None and dts <= self._last_dts:
+        before = self._last_dts
+        if before is not None and dts <= before:
             raise InputError(f"{self._like.path}: two frames have the same time or stand far apart")
         packet = self._held.popleft()
         self._written.update(_line(packet.pts or 0, self._like.time_base))
         packet.dts = self._last_dts = dts
+        if self._muxer == "avi" and self._like.start_pts:  # each reads at the count of the next
+            packet.dts = dts - self._like.start_pts if before is None else before
         if self._muxer == "avi":
-            packet.pts = packet.dts = dts - self._like.start_pts
+            packet.pts = packet.dts
         packet.stream = self._stream
         self._container.mux_one(packet)
 

@@ -14,7 +14,7 @@ from incamera.errors import InputError
 from incamera.recording import open_recordings
 from incamera.recording.event import parse_event
 from incamera.recording.model import Fix, Recording, Telemetry
-from videos import film, with_telemetry
+from videos import film, with_telemetry, with_units
 
 CAMERAS = ("front", "back", "left_repeater", "right_repeater")
 START = datetime.datetime(2026, 5, 1, 10, tzinfo=datetime.UTC)
@@ -191,6 +191,30 @@ def test_without_telemetry(tmp_path: Path) -> None:
     found = one(tmp_path)
     assert not found.telemetry
     assert not found.fixes
+
+
+def test_unreadable_telemetry(tmp_path: Path) -> None:
+    """Telemetry that is no message is a fault, and gives no fix; the film is kept."""
+    (tmp_path / stamp(0)).mkdir()
+    path = film(tmp_path / stamp(0) / f"{stamp(0)}-front.mp4")
+    with_units(path, [b"\x06\x05\x06\x42\x42\x69\xff\xff\xff\x80"] * 12)
+    found = one(tmp_path)
+    assert len(list(found.tracks["front"].frames())) == 12
+    assert not found.fixes
+    assert found.faults == [f"{path}: telemetry of 12 frames cannot be read"]
+
+
+def test_a_damaged_film_fails_when_it_is_read(tmp_path: Path, minute: Path) -> None:
+    """A picture damaged inside a film stops its track with the file and the frame."""
+    folder = fill(tmp_path / stamp(0), minute, [0], ("front", "back"))
+    path = folder / f"{stamp(0)}-back.mp4"
+    data = bytearray(path.read_bytes())
+    data[5000:5400] = bytes(400)
+    path.write_bytes(data)
+    found = one(tmp_path)
+    assert len(list(found.tracks["front"].frames())) == 60
+    with pytest.raises(InputError, match=r"back\.mp4: frame \d+"):
+        list(found.tracks["back"].frames())
 
 
 def test_other_files_are_no_clips(tmp_path: Path, minute: Path) -> None:

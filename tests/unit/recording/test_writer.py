@@ -41,6 +41,7 @@ FILMS: dict[str, tuple[str, dict[str, Any]]] = {
     "ts": ("a.ts", {}),
     "flv": ("a.flv", {}),
     "h264 avi": ("a.avi", {"options": {"bf": "0"}}),
+    "avi with gaps": ("a.avi", {"times": [0, 1, 2, 5, 6, 12], "options": {"bf": "0"}}),
     "mpeg4 avi": ("a.avi", {"codec": "mpeg4"}),
     "webm": ("a.webm", {"codec": "libvpx-vp9", "options": {"cpu-used": "8"}}),
     "h265": ("a.mp4", {"codec": "libx265", "options": {"x265-params": "log-level=none"}}),
