@@ -109,6 +109,11 @@ def opened(path: Path) -> Iterator[tuple[av.container.InputContainer, av.VideoSt
             streams = [s for s in container.streams.video if not _is_cover(s)]
             if not streams or streams[0].codec_context is None:
                 raise whole.no_video(path, head)
+            if len(streams) > 1:  # two cameras in one file: one would be lost without a word
+                raise InputError(
+                    f"{path}: has {len(streams)} videos in it",
+                    hint="split it first: ffmpeg -i FILE -map 0:v:0 -c copy FILE-1.mp4, and so on",
+                )
             yield container, streams[0]
 
 

@@ -280,6 +280,19 @@ def test_short_user_data_is_no_damage(tmp_path: Path) -> None:
     assert len(times(path)) == 30
 
 
+def test_two_cameras_in_one_file(tmp_path: Path) -> None:
+    """A file with two videos is refused: one of them would be lost without a word."""
+    with av.open(film(tmp_path / "a.mp4")) as source, av.open(tmp_path / "b.mp4", "w") as dest:
+        stream = source.streams.video[0]
+        copies = [dest.add_stream_from_template(stream) for _ in range(2)]
+        for packet in source.demux(stream):
+            if packet.size:
+                packet.stream = copies[(packet.pts or 0) // 512 % 2]
+                dest.mux(packet)
+    with pytest.raises(InputError, match="2 videos"):
+        inspect(tmp_path / "b.mp4")
+
+
 def test_raw_stream_is_refused_with_a_hint(tmp_path: Path) -> None:
     """A raw H.264 stream has no times; the refusal says how to give it some."""
     path = film(tmp_path / "a.h264")
