@@ -130,7 +130,9 @@ class Canvas:
         sight = np.abs(seen[..., 0]) < seen[..., 2] * self.view.slope * 6
         inside = np.all((seen[..., 2] > NEAR) & sight, axis=1)
         depth = seen[:, 0, 2]
-        hidden = np.all(seen[..., 2] < NEAR, axis=1)
+        edge = seen[..., 2] * self.view.slope
+        left, right = np.all(-seen[..., 0] > edge, axis=1), np.all(seen[..., 0] > edge, axis=1)
+        hidden = np.all(seen[..., 2] < NEAR, axis=1) | left | right
         pixels = self.view.project(np.where(inside[:, None, None], seen, 1.0))
         low, high = pixels.min(axis=1), pixels.max(axis=1)
         beside = (high < 0) | (low > (self.view.width, self.view.height))

@@ -93,7 +93,11 @@ def make_sample(
     ``size`` in pixels (even), ``rate`` in frames a second; ``first`` and ``seconds`` choose a
     part of the drive, ``cameras`` some of the eight. ``progress`` is told frames done and to do.
     The same arguments give the same bytes on the same machine. With ``processes=1`` nothing is
-    started beside this process.
+    started beside this process; otherwise a script that calls this needs the usual
+    ``if __name__ == "__main__":``, as for all of Python's ``multiprocessing``.
+
+    ``dest`` gets ``TeslaCam/`` (one event folder: a film a minute and camera, ``event.json``,
+    ``thumb.png``), ``zones.geojson``, ``campaign.toml``, ``truth.jsonl`` and ``truth.json``.
     """
     chosen = _chosen(cameras)
     last = min(LENGTH, LENGTH if seconds is None else first + seconds)
