@@ -14,6 +14,7 @@ array([False])
 
 from incamera.geofence.decide import Decision, Dropped, keep
 from incamera.geofence.policy import GeofencePolicy
+from incamera.geofence.trips import Course, trips_of
 from incamera.geofence.zones import Zones
 
-__all__ = ["Decision", "Dropped", "GeofencePolicy", "Zones", "keep"]
+__all__ = ["Course", "Decision", "Dropped", "GeofencePolicy", "Zones", "keep", "trips_of"]

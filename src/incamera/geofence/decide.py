@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from incamera.geofence import earth
 from incamera.geofence.policy import GeofencePolicy
+from incamera.geofence.trips import Course, Trip, apart, course_of, find_trips
 from incamera.geofence.zones import Zones
-from incamera.recording.model import Fix, Recording
+from incamera.recording.model import Recording
 
 __all__ = ["Decision", "Dropped", "Reason", "judge", "keep"]
 
@@ -76,10 +77,18 @@ class Stretch:
 
 
 def keep(
-    spans: Sequence[S], recording: Recording, zones: Zones, policy: GeofencePolicy
+    spans: Sequence[S],
+    recording: Recording,
+    zones: Zones,
+    policy: GeofencePolicy,
+    others: Sequence[Course] = (),
 ) -> Decision[S]:
-    """Cut ``spans`` to what ``zones`` and ``policy`` allow of ``recording``."""
-    stretches = judge(recording, zones, policy)
+    """Cut ``spans`` to what ``zones`` and ``policy`` allow of ``recording``.
+
+    ``others``: trips of the same car's recordings (:func:`incamera.geofence.trips_of`), in which
+    this one's may begin or go on; without them a trip begins and ends with the recording.
+    """
+    stretches = judge(recording, zones, policy, others)
     kept: list[S] = []
     dropped: list[Dropped[S]] = []
     for span in spans:
@@ -94,63 +103,44 @@ def keep(
     return Decision(tuple(kept), tuple(dropped))
 
 
-def judge(recording: Recording, zones: Zones, policy: GeofencePolicy) -> list[Stretch]:
+def judge(
+    recording: Recording, zones: Zones, policy: GeofencePolicy, others: Sequence[Course] = ()
+) -> list[Stretch]:
     """The time from first to last usable fix, in stretches of one answer; beyond: no fix."""
-    times, lat, lon = _usable(recording.fixes)
+    course = course_of(recording)
+    times, place = course.times, course.place
     if len(times) < 2:
         return []
-    place = earth.ecef(lon, lat)
-    trips = _trips(times, policy)
-    codes = _intervals(times, place, zones.near(lat, lon, policy.distance_m), trips, policy)
+    jumps = _jumps(times, place, policy)
+    doubted = np.zeros(len(times), dtype=np.bool_)  # either end of a jump may be the wrong one
+    doubted[1:] |= jumps
+    doubted[:-1] |= jumps
+    trips = find_trips(course, doubted, others, policy)
+    lon, lat = earth.lonlat(place)
+    codes = np.select(
+        (
+            _either(zones.near(lat, lon, policy.distance_m)),
+            np.diff(times) > policy.stale_s,
+            _either(doubted),
+            _either(_near_ends(place, trips, policy)),
+        ),
+        (_ZONE, _STALE, _JUMP, _TRIP_END),
+        _KEPT,
+    ).astype(np.int8)
     _check_ways(codes, place, zones, policy)
-    bounds = [(times[begin], times[end]) for begin, end in trips]
-    if recording.tracks:
-        bounds[0] = (min(times[0], recording.start), bounds[0][1])
-        bounds[-1] = (bounds[-1][0], max(times[-1], recording.end))
-    return _stretches(times, codes, _end_windows(bounds, policy))
+    return _stretches(times, codes, _end_windows(trips, policy))
 
 
-# An interval between two fixes has one of these codes; the reason that stands first in
-# _intervals wins.
+# An interval between two fixes has one of these codes; the first in judge that holds wins.
 _KEPT, _ZONE, _STALE, _JUMP, _TRIP_END = range(5)
 _REASONS: tuple[Reason | None, ...] = (None, "zone", "stale fix", "jump", "trip end")
 
 
-def _usable(fixes: Sequence[Fix]) -> tuple[Floats, Floats, Floats]:
-    """Times, latitudes, longitudes, by time. 0, 0 is how receivers say that they have no fix."""
-    table = np.array([(f.time, f.latitude, f.longitude) for f in fixes], dtype=np.float64)
-    times, lat, lon = table.reshape(-1, 3).T
-    usable = np.isfinite(times) & (np.abs(lat) <= 90) & (np.abs(lon) <= 180)
-    usable &= (lat != 0) | (lon != 0)
-    order = np.argsort(times[usable], kind="stable")
-    return times[usable][order], lat[usable][order], lon[usable][order]
-
-
-def _trips(times: Floats, policy: GeofencePolicy) -> list[tuple[int, int]]:
-    """Index of first and last fix of each trip."""
-    breaks = np.flatnonzero(np.diff(times) > policy.trip_gap_s)
-    firsts, lasts = [0, *(breaks + 1).tolist()], [*breaks.tolist(), len(times) - 1]
-    return list(zip(firsts, lasts, strict=True))
-
-
-def _intervals(
-    times: Floats, place: Floats, near: Flags, trips: list[tuple[int, int]], policy: GeofencePolicy
-) -> NDArray[np.int8]:
-    """The code of each interval between neighbouring fixes."""
+def _jumps(times: Floats, place: Floats, policy: GeofencePolicy) -> Flags:
+    """Intervals (n - 1,) in which nothing on wheels can have come so far."""
     elapsed = np.diff(times)
-    metres = _apart(place[1:], place[:-1])
-    stale = elapsed > policy.stale_s
-    jump = metres > policy.max_speed_m_s * elapsed + policy.jump_slack_m
-    jump &= elapsed <= policy.trip_gap_s
-    doubted = np.zeros(len(times), dtype=np.bool_)  # either end of a jump may be the wrong one
-    doubted[1:] |= jump
-    doubted[:-1] |= jump
-    home = _near_ends(place, doubted, trips, policy)
-    return np.select(
-        (_either(near), stale, _either(doubted), _either(home)),
-        (_ZONE, _STALE, _JUMP, _TRIP_END),
-        _KEPT,
-    ).astype(np.int8)
+    reach = policy.max_speed_m_s * elapsed + policy.jump_slack_m
+    return (apart(place[1:], place[:-1]) > reach) & (elapsed <= policy.trip_gap_s)
 
 
 def _either(flags: Flags) -> Flags:
@@ -158,27 +148,18 @@ def _either(flags: Flags) -> Flags:
     return flags[1:] | flags[:-1]
 
 
-def _apart(a: Floats, b: Floats) -> Floats:
-    found: Floats = np.sqrt(((a - b) ** 2).sum(axis=-1))
-    return found
-
-
-def _near_ends(
-    place: Floats, doubted: Flags, trips: list[tuple[int, int]], policy: GeofencePolicy
-) -> Flags:
-    """Fixes within ``ends_m`` of where their trip begins or ends.
+def _near_ends(place: Floats, trips: Sequence[Trip], policy: GeofencePolicy) -> Flags:
+    """Fixes within ``ends_m`` of where their trip begins or ends, and all of parking.
 
     As the crow flies: a way is never shorter than that, so this cuts at least the first and last
     ``ends_m`` of the way, and noise while parked does not count as way. A drive that passes its
     own beginning again does not show it either.
     """
-    found = np.zeros(len(place), dtype=np.bool_)
-    for first, last in trips:
-        sure = first + np.flatnonzero(~doubted[first : last + 1])
-        anchors = {first, last, *sure[:1].tolist(), *sure[-1:].tolist()}
-        for anchor in anchors:
-            piece = slice(first, last + 1)
-            found[piece] |= _apart(place[piece], place[anchor]) < policy.ends_m
+    found = np.ones(len(place), dtype=np.bool_)
+    for trip in trips:
+        piece = place[trip.first : trip.last + 1]
+        near = [apart(piece, end) < policy.ends_m for end in trip.ends]
+        found[trip.first : trip.last + 1] = np.any(near, axis=0)
     return found
 
 
@@ -186,7 +167,7 @@ def _check_ways(
     codes: NDArray[np.int8], place: Floats, zones: Zones, policy: GeofencePolicy
 ) -> None:
     """Between two fixes further apart than a step, look at the way too; updates ``codes``."""
-    metres = _apart(place[1:], place[:-1])
+    metres = apart(place[1:], place[:-1])
     longer = np.flatnonzero((codes == _KEPT) & (metres > _STEP_M))
     if not longer.size:
         return
@@ -198,13 +179,11 @@ def _check_ways(
     codes[owner[zones.near(lat, lon, policy.distance_m)]] = _ZONE
 
 
-def _end_windows(
-    bounds: list[tuple[float, float]], policy: GeofencePolicy
-) -> list[tuple[float, float]]:
+def _end_windows(trips: Sequence[Trip], policy: GeofencePolicy) -> list[tuple[float, float]]:
     """The first and last ``ends_s`` of each trip."""
     windows = []
-    for begin, end in bounds:
-        windows += [(begin, begin + policy.ends_s), (end - policy.ends_s, end)]
+    for trip in trips:
+        windows += [(trip.begin, trip.begin + policy.ends_s), (trip.end - policy.ends_s, trip.end)]
     return windows
 
 

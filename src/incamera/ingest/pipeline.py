@@ -17,7 +17,7 @@ from pathlib import Path
 from incamera import durable
 from incamera.clock import Clock, SystemClock
 from incamera.errors import Error, InputError, IntegrityError, PolicyError, UnavailableError
-from incamera.geofence import GeofencePolicy, Zones, keep
+from incamera.geofence import Course, GeofencePolicy, Zones, keep, trips_of
 from incamera.ids import Digest
 from incamera.ingest.cut import Cutter
 from incamera.ingest.home import Admit, CarHome
@@ -83,7 +83,7 @@ def ingest(
     detector is missing or another ingest runs. Nothing is lost in any case: run it again.
     """
     return ingest_recordings(
-        open_recordings(source, options),
+        _Reopened(source, options),
         home,
         plan,
         admit=admit,
@@ -92,6 +92,17 @@ def ingest(
         wait=wait,
         progress=progress,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reopened:
+    """The recordings of a path, opened each time they are gone through: one is held at a time."""
+
+    source: Path
+    options: Options | None
+
+    def __iter__(self) -> Iterator[Recording]:
+        return open_recordings(self.source, self.options)
 
 
 def ingest_recordings(
@@ -105,8 +116,10 @@ def ingest_recordings(
     wait: bool = False,
     progress: Progress | None = None,
 ) -> Summary:
-    """As :func:`ingest`, for recordings that are open already."""
+    """As :func:`ingest`, for recordings that are open already; they are gone through twice."""
     home.check_consent()
+    if isinstance(recordings, Iterator):  # of which a second time would find nothing
+        recordings = list(recordings)
     with _alone(home, wait):
         run = _Run(home, plan, admit, redactor or Redactor(), clock or SystemClock(), progress)
         return run.all(recordings)
@@ -147,6 +160,7 @@ class _Run:
         self._spool = Spool(home, self._journal, admit, clock)
         self._cutter = Cutter(redactor, plan.zones, plan.campaign, self._watch, clock.now())
         self._summary = Summary(zones=len(plan.zones), zones_digest=plan.zones.digest)
+        self._trips: list[Course] = []
         self._reachable = True  # the vault; after one failure it is not asked again in this run
         self._done, self._known = 0.0, 0.0  # seconds of footage
 
@@ -154,6 +168,10 @@ class _Run:
         summary = self._summary
         for step in self._spool.waiting():
             self._send(step)
+        # Before any clip is cut it must be known where trips begin and end, and one trip may lie
+        # in several recordings: a saved event is a piece of a drive.
+        for recording in self._watch.each("open", recordings):
+            self._trips += trips_of(recording, self._plan.geofence)
         for recording in self._watch.each("open", recordings):
             summary.recordings += 1
             summary.faults += [InputError(fault) for fault in recording.faults]
@@ -186,7 +204,7 @@ class _Run:
         with watch.stage("select"):
             spans = find_spans(recording, self._plan.campaign)
         with watch.stage("geofence"):
-            decision = keep(spans, recording, self._plan.zones, self._plan.geofence)
+            decision = keep(spans, recording, self._plan.zones, self._plan.geofence, self._trips)
         for span in spans:
             for tag in span.tags:
                 summary.add(summary.selected_s, tag, span.end - span.start)

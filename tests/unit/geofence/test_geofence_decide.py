@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from incamera.errors import InputError
-from incamera.geofence import GeofencePolicy, Zones, keep
+from incamera.geofence import Course, GeofencePolicy, Zones, keep, trips_of
 from incamera.geofence.geojson import Part
 from incamera.recording.model import Fix, Frame, Recording
 from incamera.trigger.model import Span
@@ -62,10 +62,13 @@ def without(recording: Recording, begin: float, end: float) -> Recording:
 
 
 def seconds(
-    recording: Recording, zones: Zones, policy: GeofencePolicy = POLICY
+    recording: Recording,
+    zones: Zones,
+    policy: GeofencePolicy = POLICY,
+    others: Sequence[Course] = (),
 ) -> list[tuple[float, float, str | None]]:
     """What became of the whole drive: (from, to, reason or None), in seconds of the drive."""
-    decision = keep(all_of(recording), recording, zones, policy)
+    decision = keep(all_of(recording), recording, zones, policy, others)
     found: list[tuple[float, float, str | None]] = [(s.start, s.end, None) for s in decision.kept]
     found += [(d.span.start, d.span.end, d.reason) for d in decision.dropped]
     return [(round(a - 1000, 3), round(b - 1000, 3), why) for a, b, why in sorted(found)]
@@ -174,12 +177,12 @@ def test_an_impossible_jump_doubts_both_its_ends() -> None:
 def test_a_wild_first_fix_does_not_hide_where_the_trip_began() -> None:
     """The trip's ends are also measured from the first and last fix that is believed."""
     still = [
-        replace(f, latitude=45.0 + (f.time > 1300) * (f.time - 1300) * 20 * LAT)
+        replace(f, latitude=45.0 + (f.time > 1200) * (f.time - 1200) * 20 * LAT)
         for f in drive().fixes
     ]
     still[0] = replace(still[0], longitude=11.0)
     found = seconds(replace(drive(), fixes=still), Zones.empty())
-    assert [row for row in found if row[2] is None] == [(310.5, 540, None)]
+    assert [row for row in found if row[2] is None] == [(210.5, 540, None)]
 
 
 def test_a_long_gap_makes_two_trips() -> None:
@@ -198,6 +201,84 @@ def test_a_long_gap_makes_two_trips() -> None:
         (1000, 1060, "trip end"),
         (1060, 1240, None),
         (1240, 1300, "trip end"),
+    ]
+
+
+def part(begin: float, end: float, **change: object) -> Recording:
+    """The piece of the drive between two seconds of it, as a recording of its own."""
+    whole = drive()
+    fixes = [f for f in whole.fixes if begin <= f.time - 1000 <= end]
+    tracks = {"front": NoPictures(1000 + begin, 1000 + end)}
+    return replace(whole, tracks=tracks, fixes=fixes, **change)  # type: ignore[arg-type]
+
+
+def trips(*recordings: Recording) -> list[Course]:
+    """What is known of other recordings."""
+    return [trip for each in recordings for trip in trips_of(each, POLICY)]
+
+
+def test_a_saved_event_is_a_piece_of_its_drive() -> None:
+    """Where another recording shows the car going on, the recording's end is not the trip's."""
+    event = part(200, 320)
+    assert seconds(event, Zones.empty()) == [(200, 320, "trip end")]
+    assert seconds(event, Zones.empty(), others=trips(drive(), event)) == [(200, 320, None)]
+    late = part(500, 590)
+    assert seconds(late, Zones.empty(), others=trips(drive(), late)) == [
+        (500, 540, None),
+        (540, 590, "trip end"),
+    ]
+
+
+def test_a_drive_in_pieces_is_followed_from_one_to_the_next() -> None:
+    """Recordings that follow each other without a gap are one trip, cut at its own ends only."""
+    pieces = [part(0, 200), part(200.5, 400), part(400.5, 600)]
+    known = trips(*pieces)
+    assert seconds(pieces[0], Zones.empty(), others=known)[-1] == (60, 200, None)
+    assert seconds(pieces[1], Zones.empty(), others=known) == [(200.5, 400, None)]
+    assert seconds(pieces[2], Zones.empty(), others=known)[0] == (400.5, 540, None)
+
+
+def test_what_does_not_show_the_car_going_on_does_not_count() -> None:
+    """A gap in time, another place or another clock: the recording's end stays the trip's."""
+    event = part(200, 320)
+    elsewhere = replace(drive(), fixes=[replace(f, longitude=11.0) for f in drive().fixes])
+    gap = [part(0, 197), part(323, 600)]
+    for others in ([elsewhere], gap, [replace(drive(), zoned=True)], [replace(drive(), fixes=())]):
+        found = seconds(event, Zones.empty(), others=trips(*others))
+        assert found == [(200, 320, "trip end")]
+
+
+def parked(begin: float, end: float) -> Recording:
+    """The drive, standing between two seconds of it, with a receiver that wanders by 10 m."""
+
+    def still(fix: Fix) -> Fix:
+        time = fix.time - 1000
+        metres = SPEED * (min(time, begin) + max(0.0, time - end))
+        metres += 10 * np.sin(time) if begin < time < end else 0
+        return replace(fix, latitude=45 + metres * LAT)
+
+    whole = drive(1500)
+    return replace(whole, fixes=[still(fix) for fix in whole.fixes])
+
+
+def test_a_car_that_stands_for_long_has_arrived() -> None:
+    """A car that films on while it is parked: the stop ends one trip and begins another."""
+    found = seconds(parked(600, 1000), Zones.empty())
+    assert [why for *_, why in found] == ["trip end", None, "trip end", None, "trip end"]
+    assert found[1] == pytest.approx((60, 540, None), abs=2)
+    assert found[3] == pytest.approx((1060, 1440, None), abs=3)
+    assert len(seconds(parked(600, 800), Zones.empty())) == 3  # a red light, or a jam
+
+
+def test_a_stop_in_another_recording_ends_the_trip_too() -> None:
+    """An event just before the car parks is cut, though the other recording films on for long."""
+    whole = parked(600, 1000)
+    fixes = [f for f in whole.fixes if 400 <= f.time - 1000 <= 590]
+    event = replace(whole, tracks={"front": NoPictures(1400, 1590)}, fixes=fixes)
+    found = seconds(event, Zones.empty(), others=trips(whole, event))
+    assert found == [
+        (400, pytest.approx(540, abs=2), None),
+        (pytest.approx(540, abs=2), 590, "trip end"),
     ]
 
 

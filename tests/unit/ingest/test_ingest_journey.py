@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from incamera.errors import Error, InputError, IntegrityError, PolicyError, UnavailableError
-from incamera.geofence import Zones
+from incamera.geofence import GeofencePolicy, Zones
 from incamera.geofence.geojson import Part
-from incamera.ingest import Admit, Plan, Summary, ingest
+from incamera.ingest import Admit, Plan, Summary, ingest, ingest_recordings
 from incamera.ledger.receipt import check_receipt
 from incamera.recording.mcap_writer import write_mcap
 from incamera.recording.model import Fix
@@ -346,6 +346,26 @@ def test_a_folder_of_recordings_is_ingested(car: Car, films: Path, tmp_path: Pat
     contents, _ = car.opened(car.kept()[0])
     assert (contents.hour, contents.clock) == ("2027-01-15T07", "utc")
     assert contents.footage[0].frames == round(contents.duration * RATE)
+
+
+def test_a_trip_may_lie_in_two_recordings(car: Car, films: Path) -> None:
+    """The end of a recording is cut, unless the next one shows the car going on."""
+    first = drive(films, honks=(6.5,))
+    later = drive(films, honks=(), name="later", begin=BEGIN + 8)
+    onward = [replace(f, latitude=f.latitude + 160 * LAT) for f in later.fixes]
+    ends = GeofencePolicy(ends_m=0.0, ends_s=3.0)
+    summary = car.ingest(first, geofence=ends)
+    assert summary.kept == 0
+    assert summary.dropped_s == pytest.approx({"trip end": 2.0})
+    recordings = (first, replace(later, fixes=onward))
+    assert ingest_recordings(
+        iter(recordings),
+        car.home,
+        Plan(Zones.empty(), CAMPAIGN, ends),
+        admit=car.admit,
+        redactor=redactor(),
+        clock=car.world.clock,
+    ).kept_s == pytest.approx(2.0)
 
 
 def test_an_mcap_drive_is_ingested(car: Car, tmp_path: Path) -> None:
