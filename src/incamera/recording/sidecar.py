@@ -15,7 +15,6 @@ it starts at 0.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Literal
 
 from incamera.errors import InputError
 from incamera.recording import gpx, srt
+from incamera.recording.folders import walk
 from incamera.recording.model import Fix, Recording
 from incamera.recording.probe import Probe, inspect
 from incamera.recording.video import VideoTrack
@@ -73,13 +73,12 @@ def read(path: Path, options: Options) -> Iterator[Recording]:
 
 def _files(path: Path) -> Iterator[Path]:
     """All files under ``path`` but hidden ones and sidecars of a file beside them."""
-    for root, folders, names in os.walk(path):
-        folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
+    for here, names in walk(path):
         stems = {Path(n).stem for n in names if Path(n).suffix.lower() not in _SUFFIXES}
-        for name in sorted(names):
+        for name in names:
             sidecar = Path(name).suffix.lower() in _SUFFIXES and Path(name).stem in stems
             if not name.startswith(".") and not sidecar:
-                yield Path(root, name)
+                yield here / name
 
 
 def _recording(path: Path, name: str, options: Options) -> Recording:

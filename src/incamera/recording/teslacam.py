@@ -16,7 +16,6 @@ minute of a camera at a time, and named in ``Recording.faults``.
 
 from __future__ import annotations
 
-import os
 import re
 import statistics
 from collections.abc import Iterator, Sequence
@@ -25,6 +24,7 @@ from pathlib import Path
 
 from incamera.errors import InputError
 from incamera.recording.event import read_event, wall_time
+from incamera.recording.folders import walk
 from incamera.recording.model import Event, Recording, Telemetry
 from incamera.recording.probe import inspect
 from incamera.recording.telemetry import read_telemetry
@@ -85,11 +85,7 @@ def read(path: Path) -> Iterator[Recording]:
 
 def _folders(path: Path) -> Iterator[Path]:
     """Folders that hold clips themselves, in order of their names."""
-    for root, folders, names in os.walk(path):
-        folders.sort()
-        here = Path(root)
-        if len(here.relative_to(path).parts) >= _DEPTH:
-            folders.clear()
+    for here, names in walk(path, _DEPTH):
         if any(_CLIP.fullmatch(name) for name in names):
             yield here
 
