@@ -47,9 +47,10 @@ def read_picture(path: Path) -> tuple[Frame, str]:
 
     Raises :class:`InputError` if it is empty, cut off, no picture, animated, or too large.
     """
+    # Pillow remarks on odd metadata, which is dropped. (catch_warnings is not for threads.)
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
-        with warnings.catch_warnings(), Image.open(path, formats=_READ) as image:
-            warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata, which is dropped
+        with Image.open(path, formats=_READ) as image:
             kind = "JPEG" if image.format == "MPO" else str(image.format)
             _check(path, image)
             image.load()

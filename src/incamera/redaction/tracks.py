@@ -47,8 +47,10 @@ class _Track:
         return self.sights[-1][0]
 
     def see(self, frame: int, box: Box, policy: Policy) -> None:
-        self.sights.append((frame, box))
+        if self.sights:
+            self.evidence *= policy.memory ** ((frame - self.last) / policy.stride)
         self.evidence += box.score
+        self.sights.append((frame, box))
         self.proven |= box.score >= policy.sure or self.evidence >= policy.proof
 
     def forget(self, settled: int) -> None:
@@ -142,7 +144,8 @@ class Tracker:
         return covers
 
     def _covers(self, track: _Track, frame: int) -> bool:
-        hold = self.policy.hold * self.policy.stride
+        policy = self.policy
+        hold = policy.stride * (policy.hold if len(track.sights) > 1 else policy.blink)
         return track.sights[0][0] - hold <= frame <= track.last + hold
 
 
