@@ -34,10 +34,11 @@ _PICTURES = ((b"\xff\xd8\xff", "mjpeg"), (b"\x89PNG", "png"), (b"RIFF", "webp"))
 
 def recognise(path: Path) -> bool:
     """Whether ``path`` is a file that starts like MCAP."""
-    if not path.is_file():
+    try:
+        with path.open("rb") as file:
+            return file.read(len(foxglove.MAGIC)) == foxglove.MAGIC
+    except OSError:  # a folder, or unreadable: the last reader says so
         return False
-    with path.open("rb") as file:
-        return file.read(len(foxglove.MAGIC)) == foxglove.MAGIC
 
 
 def read(path: Path) -> Iterator[Recording]:

@@ -8,11 +8,12 @@ first that recognises a path reads it. ``docs/formats/recordings.md`` says how t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from incamera.errors import InputError
 from incamera.recording import mcap_reader, sidecar, teslacam
+from incamera.recording.folders import walk
 from incamera.recording.model import Recording
 from incamera.recording.sidecar import Options
 
@@ -31,13 +32,14 @@ class Reader:
 READERS = (
     Reader("TeslaCam", teslacam.recognise, lambda path, _: teslacam.read(path)),
     Reader("MCAP", mcap_reader.recognise, lambda path, _: mcap_reader.read(path)),
-    Reader("videos and pictures, GPX or SRT beside them", sidecar.recognise, sidecar.read),
+    Reader("video or picture, GPX or SRT beside it", sidecar.recognise, sidecar.read),
 )
 
 
 def open_recordings(path: Path, options: Options | None = None) -> Iterator[Recording]:
-    """The recordings at ``path``, a file or a folder, one after the other.
+    """The recordings at ``path``, one after the other.
 
+    ``path``: a file, a folder of a known format, or a folder of files each read on its own.
     :class:`InputError` if there is nothing, or a single file cannot be read. What cannot be read
     in a folder is in its recording's ``faults``.
     """
@@ -45,11 +47,30 @@ def open_recordings(path: Path, options: Options | None = None) -> Iterator[Reco
         raise InputError(f"{path}: no such file or folder")
     options = options or Options()
     found = False
-    for reader in READERS:
-        if reader.recognise(path):
-            for recording in reader.read(path, options):
-                found = True
-                yield recording
-            break
+    for recording in _read(path, options) or _read_each(path, options):
+        found = True
+        yield recording
     if not found:
         raise InputError(f"{path}: no recording in it")
+
+
+def _read(path: Path, options: Options) -> Iterator[Recording] | None:
+    reader = next((reader for reader in READERS if reader.recognise(path)), None)
+    return None if reader is None else reader.read(path, options)
+
+
+def _read_each(folder: Path, options: Options) -> Iterator[Recording]:
+    """The files of a folder of no known format; hidden ones and sidecars are left out."""
+    if options.positions is not None:
+        raise InputError(f"{folder}: one file of positions cannot serve a folder of recordings")
+    for here, names in walk(folder):
+        for path in (here / name for name in names if not name.startswith(".")):
+            if not path.is_file() or sidecar.is_sidecar(path):
+                continue
+            relative = path.relative_to(folder)
+            try:
+                for recording in _read(path, options) or ():
+                    yield replace(recording, name=(relative.parent / recording.name).as_posix())
+            except InputError as error:
+                faults = [f"set aside: {error}" + (f" ({error.hint})" if error.hint else "")]
+                yield Recording(relative.as_posix(), {}, sources=[path], faults=faults)

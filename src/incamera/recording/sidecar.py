@@ -22,12 +22,11 @@ from typing import Literal
 
 from incamera.errors import InputError
 from incamera.recording import gpx, srt
-from incamera.recording.folders import walk
 from incamera.recording.model import Fix, Recording
 from incamera.recording.probe import Probe, inspect
 from incamera.recording.video import VideoTrack
 
-__all__ = ["Options", "read", "recognise"]
+__all__ = ["Options", "is_sidecar", "read", "recognise"]
 
 _SUFFIXES = (".srt", ".gpx")
 _NEAR = 30.0  # seconds that GPX may begin late or end early and still be of the same drive
@@ -47,41 +46,20 @@ class Options:
 
 
 def recognise(path: Path) -> bool:
-    """Whether ``path`` is a file or a folder: what is in it, reading shows."""
-    return path.is_file() or path.is_dir()
+    """Whether ``path`` is a file: what is in it, reading shows."""
+    return path.is_file()
+
+
+def is_sidecar(path: Path) -> bool:
+    """Whether ``path`` holds the positions of another file beside it."""
+    if path.suffix.lower() not in _SUFFIXES:
+        return False
+    others = (file for file in path.parent.iterdir() if file.stem == path.stem)
+    return any(file.suffix.lower() not in _SUFFIXES for file in others)
 
 
 def read(path: Path, options: Options) -> Iterator[Recording]:
-    """The video or picture ``path``, or each one in the folder ``path``, by name.
-
-    A single file that cannot be read is an :class:`InputError`; in a folder it is a recording
-    without tracks, with the file in its faults.
-    """
-    if path.is_file():
-        yield _recording(path, path.name, options)
-        return
-    if options.positions is not None:
-        raise InputError(f"{path}: one file of positions cannot serve a folder of videos")
-    for file in _files(path):
-        name = file.relative_to(path).as_posix()
-        try:
-            yield _recording(file, name, options)
-        except InputError as error:
-            hint = f" ({error.hint})" if error.hint else ""
-            yield Recording(name, {}, sources=[file], faults=[f"set aside: {error}{hint}"])
-
-
-def _files(path: Path) -> Iterator[Path]:
-    """All files under ``path`` but hidden ones and sidecars of a file beside them."""
-    for here, names in walk(path):
-        stems = {Path(n).stem for n in names if Path(n).suffix.lower() not in _SUFFIXES}
-        for name in names:
-            sidecar = Path(name).suffix.lower() in _SUFFIXES and Path(name).stem in stems
-            if not name.startswith(".") and not sidecar:
-                yield here / name
-
-
-def _recording(path: Path, name: str, options: Options) -> Recording:
+    """The video or picture ``path``; InputError if it, or what is beside it, cannot be read."""
     probe = inspect(path)
     positions = options.positions or _beside(path)
     fixes: list[Fix] = []
@@ -93,8 +71,8 @@ def _recording(path: Path, name: str, options: Options) -> Recording:
     elif positions is not None:
         fixes = gpx.read(positions)
         zero, zoned = _aligned(probe, positions, fixes, options), True
-    return Recording(
-        name=name,
+    yield Recording(
+        name=path.name,
         tracks={"camera": VideoTrack.single(probe, zero=zero)},
         fixes=fixes,
         zoned=zoned,

@@ -103,6 +103,17 @@ def test_a_clip_of_it(tmp_path: Path, packed: Path) -> None:
     assert found == pytest.approx([0.02, 0.06, 0.10, 0.14, 0.18], abs=2e-6)
 
 
+def test_folder(tmp_path: Path, packed: Path) -> None:
+    """A folder may hold MCAP files and videos; a broken one is named, the others are read."""
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "a.mcap").write_bytes(packed.read_bytes())
+    (tmp_path / "c.mcap").write_bytes(packed.read_bytes()[:500])
+    film(tmp_path / "d.mp4")
+    found = {recording.name: recording for recording in open_recordings(tmp_path)}
+    assert [len(found[name].tracks) for name in ("b/a.mcap", "c.mcap", "d.mp4")] == [2, 0, 1]
+    assert "cut off or damaged MCAP" in found["c.mcap"].faults[0]
+
+
 def test_b_frames_are_refused(tmp_path: Path) -> None:
     """A video with B-frames cannot be written: Foxglove would not play it."""
     path = film(tmp_path / "a.mp4", times=range(40), options={"bf": "3", "b-adapt": "0"})
