@@ -189,6 +189,11 @@ def test_telemetry_goes_before_its_picture() -> None:
     stream = b"".join(b"\x00\x00\x00\x01" + part for part in sei.avcc_units(filled))
     assert list(sei.annexb_units(stream)) == [*parts[:3], unit, *parts[3:]]
     assert sei.find(stream, 7.0, length_size=None) == FULL
+    plain = b"".join(b"\x00\x00\x00\x01" + part for part in parts)
+    filled = sei.insert(plain, unit, length_size=None)
+    assert list(sei.annexb_units(filled)) == [*parts[:3], unit, *parts[3:]]
+    lonely = sei.insert(b"\x00\x00\x01\x67sps", unit, length_size=None)
+    assert list(sei.annexb_units(lonely)) == [b"\x67sps", unit]
 
 
 def test_the_peer_walks_an_mp4(tmp_path: Path) -> None:
