@@ -116,7 +116,7 @@ def test_the_geofence_keeps_what_the_story_says(sample: Truth) -> None:
         assert [span.tags for span in decision.kept] == [(kind,) for kind in kept]
         assert [span for span in spans if span in decision.kept] == list(decision.kept)
         reasons = {(part.span.tags, part.reason) for part in decision.dropped}
-        assert reasons == {(("hard-brake",), "stale fix"), (("honk",), "zone")}
+        assert reasons == {(("hard-brake",), "no fix"), (("honk",), "zone")}
         assert 10 < sum(span.end - span.start for span in decision.kept) < 25
 
 
