@@ -29,6 +29,7 @@ Floats: TypeAlias = NDArray[np.float64]
 Flags: TypeAlias = NDArray[np.bool_]
 Reason: TypeAlias = Literal["zone", "no fix", "stale fix", "jump", "trip end", "too short"]
 
+_LOST_S = 10.0  # a longer gap between fixes is called one without a fix; it is dropped anyway
 _STEP_M = 10.0  # between two fixes the way is looked at this often
 
 
@@ -120,11 +121,12 @@ def judge(
     codes = np.select(
         (
             _either(zones.near(lat, lon, policy.distance_m)),
+            np.diff(times) > max(policy.stale_s, _LOST_S),
             np.diff(times) > policy.stale_s,
             _either(doubted),
             _either(_near_ends(place, trips, policy)),
         ),
-        (_ZONE, _STALE, _JUMP, _TRIP_END),
+        (_ZONE, _LOST, _STALE, _JUMP, _TRIP_END),
         _KEPT,
     ).astype(np.int8)
     _check_ways(codes, place, zones, policy)
@@ -132,8 +134,15 @@ def judge(
 
 
 # An interval between two fixes has one of these codes; the first in judge that holds wins.
-_KEPT, _ZONE, _STALE, _JUMP, _TRIP_END = range(5)
-_REASONS: tuple[Reason | None, ...] = (None, "zone", "stale fix", "jump", "trip end")
+_KEPT, _ZONE, _LOST, _STALE, _JUMP, _TRIP_END = range(6)
+_REASONS: tuple[Reason | None, ...] = (
+    None,
+    "zone",
+    "no fix",
+    "stale fix",
+    "jump",
+    "trip end",
+)
 
 
 def _jumps(times: Floats, place: Floats, policy: GeofencePolicy) -> Flags:

@@ -153,6 +153,7 @@ def test_frames_beyond_the_fixes_have_no_fix() -> None:
 def test_a_stale_fix_drops_the_whole_gap() -> None:
     """A gap longer than the limit between two fixes is dropped from one to the other."""
     assert (200, 203, "stale fix") in seconds(without(drive(), 200, 203), Zones.empty())
+    assert (200, 230, "no fix") in seconds(without(drive(), 200, 230), Zones.empty())
     assert (60, 540, None) in seconds(without(drive(), 200, 202), Zones.empty())
 
 
@@ -197,7 +198,7 @@ def test_a_long_gap_makes_two_trips() -> None:
         (0, 60, "trip end"),
         (60, 240, None),
         (240, 300, "trip end"),
-        (300, 1000, "stale fix"),
+        (300, 1000, "no fix"),
         (1000, 1060, "trip end"),
         (1060, 1240, None),
         (1240, 1300, "trip end"),
