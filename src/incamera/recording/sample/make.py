@@ -59,22 +59,26 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class _Take:
-    """One camera's share of the work."""
+class _Reel:
+    """One file to be made: a minute of one camera."""
 
     camera: Camera
     size: tuple[int, int]
     rate: int
-    first: int  # frames of the drive
-    last: int
-    folder: Path
+    frames: range  # of the drive
+    path: Path
 
-    def minutes(self) -> Iterator[tuple[str, range]]:
-        """Stamp and frames of each file."""
-        per_file = round(_MINUTE * self.rate)
-        for start in range(self.first, self.last, per_file):
-            when = START + datetime.timedelta(seconds=start / self.rate)
-            yield when.strftime(_STAMP), range(start, min(start + per_file, self.last))
+
+def _reels(
+    cameras: Sequence[Camera], size: tuple[int, int], rate: int, frames: range, folder: Path
+) -> Iterator[_Reel]:
+    """The files of all cameras, minute by minute."""
+    minute = round(_MINUTE * rate)
+    for camera in cameras:
+        for start in range(frames.start, frames.stop, minute):
+            stamp = (START + datetime.timedelta(seconds=start / rate)).strftime(_STAMP)
+            these = range(start, min(start + minute, frames.stop))
+            yield _Reel(camera, size, rate, these, folder / f"{stamp}-{camera.name}.mp4")
 
 
 def make_sample(
@@ -107,12 +111,13 @@ def make_sample(
     folder = durable.folder(source / "SavedClips" / stamp)
     durable.folder(source / "RecentClips")
     frames = range(round(first * rate), round(last * rate))
-    takes = [_Take(each, size, rate, frames.start, frames.stop, folder) for each in chosen]
-    lines = _film(takes, processes or min(os.cpu_count() or 1, len(takes)), progress)
-    listed = [line for camera in lines for line in camera]
+    reels = list(_reels(chosen, size, rate, frames, folder))
+    parts = _film_all(reels, processes or min(os.cpu_count() or 1, len(reels)), progress)
+    listed = [line for part in parts for line in part]
     durable.write(dest / "truth.jsonl", "".join(line + "\n" for line in listed).encode())
     _write_event(folder, size)
-    return _write_truth(dest, source, takes, listed)
+    span = (frames.start / rate, frames.stop / rate)
+    return _write_truth(dest, source, span, [each.name for each in chosen], listed)
 
 
 def _chosen(names: Sequence[str] | None) -> list[Camera]:
@@ -135,45 +140,45 @@ def _check(dest: Path, size: tuple[int, int], rate: int, first: float, last: flo
         raise InputError(f"sample drive: it lasts from 0 to {LENGTH:g} s")
 
 
-def _film(takes: Sequence[_Take], processes: int, progress: Progress | None) -> list[list[str]]:
-    """Film every camera; the truth's lines, camera by camera."""
-    each = takes[0].last - takes[0].first
-    total, done = each * len(takes), 0
-    found: dict[str, list[str]] = {}
+def _film_all(reels: Sequence[_Reel], processes: int, progress: Progress | None) -> list[list[str]]:
+    """Film every reel; the truth's lines, in the order of the reels."""
+    total, done = sum(len(reel.frames) for reel in reels), 0
+    found: dict[_Reel, list[str]] = {}
+    for reel, lines in _filmed(reels, processes):
+        found[reel] = lines
+        done += len(reel.frames)
+        if progress:
+            progress(done, total)
+    return [found[reel] for reel in reels]
+
+
+def _filmed(reels: Sequence[_Reel], processes: int) -> Iterator[tuple[_Reel, list[str]]]:
+    """Each reel when it is done."""
     if processes == 1:
-        for take in takes:
-            found[take.camera.name] = _film_one(take)
-            done += each
-            if progress:
-                progress(done, total)
-    else:
-        # A fresh interpreter each: forking a process that has threads may hang it.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(processes, mp_context=context) as pool:
-            running = {pool.submit(_film_one, take): take.camera.name for take in takes}
-            for future in as_completed(running):
-                found[running[future]] = future.result()
-                done += each
-                if progress:
-                    progress(done, total)
-    return [found[take.camera.name] for take in takes]
+        for reel in reels:
+            yield reel, _film(reel)
+        return
+    # A fresh interpreter each: forking a process that has threads may hang it.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+        running = {pool.submit(_film, reel): reel for reel in reels}
+        for future in as_completed(running):
+            yield running[future], future.result()
 
 
-def _film_one(take: _Take) -> list[str]:
-    """All files of one camera."""
+def _film(reel: _Reel) -> list[str]:
+    """Make one file."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        scene = Scene(take.camera, take.size)
+        scene = Scene(reel.camera, reel.size)
         lines: list[str] = []
-        for stamp, frames in take.minutes():
-            path = take.folder / f"{stamp}-{take.camera.name}.mp4"
-            source = path.relative_to(take.folder.parents[1]).as_posix()
-            with Film(path, take.size, take.rate) as film:
-                for index, frame in enumerate(frames):
-                    picture, boxes = scene.frame(frame / take.rate)
-                    film.write(picture, telemetry(frame / take.rate, frame))
-                    lines.append(_line(source, index, index / take.rate, take.size, boxes))
+        source = reel.path.relative_to(reel.path.parents[2]).as_posix()
+        with Film(reel.path, reel.size, reel.rate) as film:
+            for index, frame in enumerate(reel.frames):
+                picture, boxes = scene.frame(frame / reel.rate)
+                film.write(picture, telemetry(frame / reel.rate, frame))
+                lines.append(_line(source, index, index / reel.rate, reel.size, boxes))
         return lines
     finally:
         cv2.setNumThreads(threads)
@@ -225,7 +230,13 @@ after = 3.0
 """
 
 
-def _write_truth(dest: Path, source: Path, takes: Sequence[_Take], listed: Sequence[str]) -> Truth:
+def _write_truth(
+    dest: Path,
+    source: Path,
+    span: tuple[float, float],
+    cameras: Sequence[str],
+    listed: Sequence[str],
+) -> Truth:
     feature = {
         "type": "Feature",
         "properties": {"name": "Sample military site", "landuse": "military"},
@@ -234,8 +245,7 @@ def _write_truth(dest: Path, source: Path, takes: Sequence[_Take], listed: Seque
     zones = {"type": "FeatureCollection", "features": [feature]}
     durable.write(dest / "zones.geojson", json.dumps(zones, indent=2).encode() + b"\n")
     durable.write(dest / "campaign.toml", _CAMPAIGN.encode())
-    take, zero = takes[0], START.timestamp()
-    start, end = take.first / take.rate, take.last / take.rate
+    zero, (start, end) = START.timestamp(), span
     truth = Truth(
         source=source,
         zones=dest / "zones.geojson",
@@ -249,7 +259,7 @@ def _write_truth(dest: Path, source: Path, takes: Sequence[_Take], listed: Seque
             for e in EVENTS
             if start <= e.start < end
         ),
-        cameras=tuple(each.camera.name for each in takes),
+        cameras=tuple(cameras),
         frames=len(listed),
         faces=sum(line.count('"face"') for line in listed),
         plates=sum(line.count('"plate"') for line in listed),
