@@ -45,7 +45,7 @@ def _disk(path: Path) -> Iterator[None]:
             errno.EDQUOT: "make room in the quota and run the same command again",
             errno.EROFS: "the file system is read-only: mount it writable, or name another folder",
             errno.EACCES: "give this user the right to write there, or name another folder",
-        }.get(error.errno or 0)
+        }.get(error.errno or 0, "see to that disk or its limits, then run the same command again")
         raise UnavailableError(f"{path}: cannot write: {error.strerror}", hint=hint) from error
 
 

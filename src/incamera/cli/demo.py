@@ -149,9 +149,8 @@ def _laboratory(home: Home, story: Story) -> Path:
 def _audit(home: Home, story: Story) -> None:
     story.step(5, "An outsider audits, with no key")
     report = audit_verb.run(home.paths)
-    story.tell(
-        f"   {report.size} log entries, {report.counts.get('capsules', 0)} capsules: all well"
-    )
+    story.tell(f"   {report.size} log entries and {report.counts['stored capsules']} capsules")
+    story.tell(f"   {audit_verb.told(report)[-1]}")
     story.document["audit"] = report.to_json()
     if not report.ok:
         raise IntegrityError(f"the audit of an untouched home failed: {report.findings[0].what}")

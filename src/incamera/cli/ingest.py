@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -12,6 +13,8 @@ from incamera.cli.car import announce_zones, announced_campaign, car_home
 from incamera.cli.home import Home, home_option
 from incamera.geofence import GeofencePolicy, Zones
 from incamera.ingest import Plan, Summary, ingest
+from incamera.recording import Options
+from incamera.recording.srt import Axes
 
 __all__ = ["command", "run", "told"]
 
@@ -23,6 +26,7 @@ def run(
     zones: Path | None = None,
     campaign: Path | None = None,
     geofence: GeofencePolicy | None = None,
+    options: Options | None = None,
     wait: bool = False,
 ) -> Summary:
     """Ingest ``source`` into ``home`` with a bar on a terminal."""
@@ -35,6 +39,7 @@ def run(
             car_home(home),
             plan,
             admit=home.vault.admit,
+            options=options,
             clock=home.clock,
             wait=wait,
             progress=advance,
@@ -85,6 +90,23 @@ def told(summary: Summary) -> list[str]:
 )
 @click.option("--ends-metres", default=200.0, show_default=True, help="Cut round a trip's ends.")
 @click.option("--ends-seconds", default=60.0, show_default=True, help="Cut at a trip's ends.")
+@click.option(
+    "--positions",
+    type=click.Path(path_type=Path),
+    help="GPX or SRT file for a single video, if it does not lie beside it by name.",
+)
+@click.option(
+    "--align",
+    type=click.Choice(["clock", "start"]),
+    default="clock",
+    show_default=True,
+    help="How GPX meets the video: by both clocks, or first point at first frame.",
+)
+@click.option(
+    "--axes",
+    type=click.Choice(["lat-lon", "lon-lat"]),
+    help="Order of the numbers in old DJI GPS(...) lines, which differs by model.",
+)
 @click.option("--wait", is_flag=True, help="Wait for another ingest of this car to end.")
 @terminal.json_option
 def command(
@@ -95,6 +117,9 @@ def command(
     zone_distance: float,
     ends_metres: float,
     ends_seconds: float,
+    positions: Path | None,
+    align: Literal["clock", "start"],
+    axes: Axes | None,
     wait: bool,
     as_json: bool,
 ) -> None:
@@ -109,7 +134,15 @@ def command(
     """
     geofence = GeofencePolicy(distance_m=zone_distance, ends_m=ends_metres, ends_s=ends_seconds)
     home = Home(root)
-    summary = run(home, source, zones=zones, campaign=campaign, geofence=geofence, wait=wait)
+    summary = run(
+        home,
+        source,
+        zones=zones,
+        campaign=campaign,
+        geofence=geofence,
+        options=Options(positions=positions, align=align, axes=axes),
+        wait=wait,
+    )
     error = summary.error()
     document = summary.to_json()
     if error is not None:

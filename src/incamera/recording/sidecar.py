@@ -32,7 +32,7 @@ _SUFFIXES = (".srt", ".gpx")
 _NEAR = 30.0  # seconds that GPX may begin late or end early and still be of the same drive
 _NO_OVERLAP_HINT = (
     "cameras often write local time as UTC; if the first track point belongs to the first frame, "
-    "say so with align='start'"
+    "say so: --align start"
 )
 
 

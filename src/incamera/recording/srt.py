@@ -105,5 +105,5 @@ def _order(
             return "lon-lat"
     raise InputError(
         f"{where}: GPS(...) may mean latitude or longitude first; it differs by camera model",
-        hint="look at one position on a map and say axes='lat-lon' or axes='lon-lat'",
+        hint="look at one position on a map and say --axes lat-lon or --axes lon-lat",
     )
