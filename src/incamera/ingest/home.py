@@ -20,7 +20,7 @@ Admit: TypeAlias = Callable[[Path], bytes]
 """Hands the capsule at a path to the vault and gives the receipt back.
 
 Must be idempotent by the capsule's digest. :class:`UnavailableError`: not now, ask again;
-:class:`PolicyError` and others: refused.
+:class:`PolicyError` and others: refused; if it has a ``code`` that is ``erased``, for good.
 """
 
 

@@ -13,6 +13,7 @@ line           written when                                             after a 
                                                                         and made again
 ``sealed``     the capsule is durable in the spool                      it is sent (again)
 ``admitted``   its receipt was verified and is durable                  the capsule is removed
+``erased``     the vault says that its owner erased it                  the capsule is removed
 ``lost``       the capsule is gone from the spool or damaged there      the clip is made again
 =============  =======================================================  ========================
 
@@ -34,7 +35,7 @@ from incamera.ids import Digest, digest, parse_digest
 __all__ = ["ClipId", "Journal", "Step", "clip_id"]
 
 ClipId = Digest
-State = Literal["sealed", "admitted", "lost"]
+State = Literal["sealed", "admitted", "erased", "lost"]
 _KEYS = ("v", "clip", "state", "capsule")
 
 

@@ -256,5 +256,6 @@ class _Run:
         except (InputError, IntegrityError, PolicyError) as error:
             self._summary.faults.append(error)
         else:
-            self._summary.admitted += 1
-            self._summary.bytes += size
+            self._summary.admitted += size is not None
+            self._summary.already += size is None
+            self._summary.bytes += size or 0

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from incamera import durable
 from incamera.clock import Clock
-from incamera.errors import Error, InputError, IntegrityError, UnavailableError
+from incamera.errors import Error, InputError, IntegrityError, PolicyError, UnavailableError
 from incamera.ids import Digest
 from incamera.ingest.home import Admit, CarHome
 from incamera.ingest.journal import ClipId, Journal, Step
@@ -112,8 +112,10 @@ class Spool:
             expires=sealed + home.region.retention * _DAY,
         )
 
-    def send(self, step: Step) -> int:
+    def send(self, step: Step) -> int | None:
         """Have the vault admit a sealed capsule, and let go of it; its size in bytes.
+
+        None: it was admitted once, though the receipt never arrived, and then erased by its owner.
 
         :class:`UnavailableError`: later. :class:`IntegrityError`: what lies in the spool is not
         what was sealed (it is noted as lost, to be made again), or the receipt proves nothing (the
@@ -128,7 +130,14 @@ class Spool:
             self._journal.note(step.clip, "lost", step.capsule)
             durable.remove(path)
             raise
-        receipt = self._admit(path)
+        try:
+            receipt = self._admit(path)
+        except PolicyError as error:
+            if getattr(error, "code", None) != "erased":
+                raise
+            self._journal.note(step.clip, "erased", step.capsule)
+            durable.remove(path)
+            return None
         check_receipt(receipt, step.capsule, self._home.region, self._home.log_policy)
         durable.write(self._receipts / f"{step.capsule}.tlog-proof", receipt)
         self._journal.note(step.clip, "admitted", step.capsule)

@@ -291,6 +291,21 @@ def test_an_erased_capsule_never_comes_back(car: Car, films: Path) -> None:
     assert car.kept() == []
 
 
+def test_a_capsule_erased_before_its_receipt_came_is_let_go(car: Car, films: Path) -> None:
+    """Admitted, the answer lost, then erased: the car drops its copy and makes no other."""
+
+    def answer_lost(path: Path) -> bytes:
+        car.vault.admit(path)
+        raise UnavailableError("the line broke")
+
+    assert car.ingest(drive(films), admit=answer_lost).waiting == 1
+    car.world.erase(read_capsule(car.vault.path(car.kept()[0])))
+    summary = car.ingest(drive(films))
+    assert (summary.error(), summary.admitted, summary.waiting) == (None, 0, 0)
+    assert (car.spooled(), car.kept()) == ([], [])
+    assert car.ingest(drive(films)).sealed == 0
+
+
 def test_progress_rises_to_all_the_footage_known(car: Car, films: Path) -> None:
     """Progress goes up, never beyond what is known, and ends there."""
     seen: list[tuple[float, float | None]] = []
