@@ -34,7 +34,8 @@ Finder = Callable[[Picture], dict[str, measure.Found]]
 Row = tuple[float, float, float, float, float]
 Kind = Literal["face", "plate"]
 
-SHARE = 0.005
+# Far more faces than labels are in the crowds of the face set: half a percent is out of reach.
+SHARE = {"plate": 0.005, "face": 0.02}
 LEAST = 0.02
 SCALES = (1.0, 0.5)
 FRAME = (960, 1280)
@@ -128,12 +129,19 @@ def speed(find: Finder, image: Picture) -> dict[str, float]:
     return {"ms": round(min(walls) * 1e3, 1), "cpu_ms": round(min(cpus) * 1e3, 1)}
 
 
+def frame(folder: Path) -> Picture:
+    """Return a labelled picture at the size of a car camera's."""
+    path = folder / "images" / measure.labels_of(folder)[0]["image"]
+    image = np.asarray(cv2.imread(str(path)), np.uint8)[:, :, ::-1]
+    return np.asarray(cv2.resize(image, FRAME[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def judged(find: Finder, folder: Path, kind: Kind, limit: int, usual: float) -> dict[str, Any]:
     """Return recall at SHARE false area, and at the threshold the product uses."""
     tally = measure.run(find, folder, kind, measure.labels_of(folder)[:limit])
-    at = measure.threshold_at(tally, SHARE)
-    picture = np.random.default_rng(1).integers(0, 255, (*FRAME, 3), dtype=np.uint8)
+    at = measure.threshold_at(tally, SHARE[kind])
     return {
+        "false_area": SHARE[kind],
         "threshold": round(at, 3),
         "recall": measure.recall(tally, at, grown=False),
         "recall_grown": measure.recall(tally, at, grown=True),
@@ -142,7 +150,7 @@ def judged(find: Finder, folder: Path, kind: Kind, limit: int, usual: float) -> 
             "false_area": round(measure.false_area(tally, usual), 5),
             "recall_grown": measure.recall(tally, usual, grown=True),
         },
-        "speed": speed(find, cv2.GaussianBlur(picture, (0, 0), 3).astype(np.uint8)),
+        "speed": speed(find, frame(folder)),
     }
 
 
@@ -161,13 +169,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--limit", type=int, default=10**6, help="pictures of each set")
     args = parser.parse_args()
-    ours = own(HeatmapDetector(least=LEAST, threads=args.threads))
+    ours = own(HeatmapDetector(kinds=("plate", "face"), least=LEAST, threads=args.threads))
     centre = own(CenterFace(least=LEAST, threads=args.threads))
     plates: dict[str, Finder] = {"incamera": ours}
     for path in sorted(args.peers.glob("*.onnx")) if args.peers else []:
         make = retina if path.stem == "clp_det" else yolo
         plates[path.stem] = make(session(path, args.threads), SCALES)
-    out: dict[str, Any] = {"bench": "redaction", "false_area": SHARE, "plates": {}, "faces": {}}
+    out: dict[str, Any] = {"bench": "redaction", "plates": {}, "faces": {}}
     for name, find in plates.items():
         folder = args.data / "plates/eval"
         out["plates"][name] = judged(find, folder, "plate", args.limit, 0.3)

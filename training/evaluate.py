@@ -73,7 +73,9 @@ def main() -> None:
     raw = Model(args.model, digest(args.model.read_bytes()), (1.0,), {"plate": 0.3, "face": 0.3})
     for text in args.scales:
         scales = tuple(float(s) for s in text.split(","))
-        detector = HeatmapDetector(raw, scales=scales, least=0.02, threads=2)
+        detector = HeatmapDetector(
+            raw, kinds=("plate", "face"), scales=scales, least=0.02, threads=2
+        )
         for kind in args.kinds:
             tally = measure.run(reader(detector), folder, kind, entries(held, kind))
             report(tally, f"{kind} x{text}")

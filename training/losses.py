@@ -18,7 +18,7 @@ def heat_loss(score: Tensor, heat: Tensor, mask: Tensor) -> Tensor:
 
 
 def box_loss(log_sides: Tensor, sides: Tensor, weight: Tensor) -> Tensor:
-    """GIoU and uncovered share of boxes seen from the same cell, so only the four distances matter."""
+    """GIoU and bare share of boxes seen from one cell, so only the four distances matter."""
     mine = weight > 0
     if not bool(mine.any()):
         return log_sides.sum() * 0

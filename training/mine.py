@@ -67,7 +67,7 @@ def main() -> None:
     raw = Model(
         args.model, digest(args.model.read_bytes()), (1.0, 0.5), {"plate": 0.3, "face": 0.3}
     )
-    detector = HeatmapDetector(raw, least=WORTH, threads=1)
+    detector = HeatmapDetector(raw, kinds=("plate", "face"), least=WORTH, threads=1)
     part = args.cache / "mined.part"
     with part.open("w") as sink:
         for record in labelled(args.data, args.cache) + clips(args.cache):
