@@ -14,23 +14,19 @@ from incamera.recording.model import Box
 from incamera.recording.sample.canvas import Canvas, Picture, mix
 from incamera.recording.sample.cars import plate_corners
 from incamera.recording.sample.looks import person, plate
-from incamera.recording.sample.story import LANE, pose
+from incamera.recording.sample.story import pose, way
 from incamera.recording.sample.street import (
     ASPHALT,
-    BLOCK,
     TUNNEL,
     backdrop,
-    blocks,
     draw_ground,
     draw_street,
-    kinds,
 )
 from incamera.recording.sample.traffic import Body, Walker, traffic
 from incamera.recording.sample.view import Camera, Points, Pose, View
 
 __all__ = ["Scene"]
 
-_KEPT_BYTES = 128 << 20  # of pictures of the empty street
 _SMALLEST = 6.0  # pixels; smaller faces and plates are not listed
 _SHOWN = 0.5  # of a box that has to be in the picture and free
 _FAR = {Body: 90.0, Walker: 60.0}
@@ -43,14 +39,15 @@ class Scene:
     def __init__(self, camera: Camera, size: tuple[int, int]) -> None:
         self.camera = camera
         self.size = size
-        self._streets: dict[object, Picture] = {}
+        self._stood: tuple[Pose, Picture] | None = None
         self._grounds: dict[object, Picture] = {}
 
     def frame(self, time: float) -> tuple[Picture, list[Box]]:
         """The picture (RGB) at ``time``, and the faces and plates that can be seen in it."""
         at = pose(time)
         view = View(self.camera, self.size, at)
-        canvas = Canvas(self._street(view, at).copy(), view)
+        standing = way(time)[1] == 0
+        canvas = Canvas(self._street(view, at, standing=standing), view)
         boxes: list[tuple[Box, int]] = []
         outlines: list[Points] = []
         for thing in self._sorted(time, view):
@@ -61,19 +58,14 @@ class Scene:
         free = [box for box, order in boxes if self._free(box, outlines[order:])]
         return canvas.picture, free
 
-    def _street(self, view: View, at: Pose) -> Picture:
-        # The same kinds of blocks, at the same place in them, look the same: while the car stands,
-        # and where it comes by in step again.
-        straight = at.x == LANE and at.heading == 0 and at.dive == 0
-        key = (round(at.z % BLOCK, 3), *(kinds(index) for index in blocks(view)))
-        if straight and key in self._streets:
-            return self._streets[key]
+    def _street(self, view: View, at: Pose, *, standing: bool) -> Picture:
+        """The empty street, to be drawn upon. While the car stands, it is drawn once."""
+        if standing and self._stood is not None and self._stood[0] == at:
+            return self._stood[1].copy()
         canvas = Canvas(self._ground(view, at).copy(), view)
         draw_street(canvas)
-        if straight:
-            self._streets[key] = canvas.picture
-            while len(self._streets) * canvas.picture.nbytes > _KEPT_BYTES:
-                del self._streets[next(iter(self._streets))]
+        if standing:
+            self._stood = (at, canvas.picture.copy())
         return canvas.picture
 
     def _ground(self, view: View, at: Pose) -> Picture:

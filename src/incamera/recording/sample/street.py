@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
 import cv2
@@ -38,6 +38,7 @@ _PAINT: Color = (232, 232, 226)
 _GRASS: Color = (118, 142, 88)
 _KERB_X, _WALL_X = 5.7, 9.2
 _SEEN = 115.0  # m
+_EAVES = 50.0  # m up to which eaves are drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +49,35 @@ class House:
     bays: int  # of 4 m
     floors: int  # of 3 m
     kind: int
+    bare: tuple[bool, bool] = (True, True)  # whether its ends stand free or above a neighbour's
+
+
+def _row(*houses: House) -> tuple[House, ...]:
+    """Houses side by side, each knowing which of its ends can be seen."""
+
+    def covers(one: House, other: House) -> bool:
+        return one.start + 4 * one.bays == other.start
+
+    return tuple(
+        replace(
+            house,
+            bare=(
+                not any(covers(o, house) and o.floors >= house.floors for o in houses),
+                not any(covers(house, o) and o.floors >= house.floors for o in houses),
+            ),
+        )
+        for house in houses
+    )
 
 
 _TOWN: tuple[tuple[tuple[House, ...], tuple[House, ...]], ...] = (
     (
-        (House(0, 4, 4, 0), House(16, 5, 3, 1), House(36, 3, 5, 2), House(48, 3, 3, 4)),
-        (House(0, 5, 3, 3), House(20, 3, 4, 5), House(32, 4, 3, 6), House(51, 3, 4, 2)),
+        _row(House(0, 4, 4, 0), House(16, 5, 3, 1), House(36, 3, 5, 2), House(48, 3, 3, 4)),
+        _row(House(0, 5, 3, 3), House(20, 3, 4, 5), House(32, 4, 3, 6), House(51, 3, 4, 2)),
     ),
     (
-        (House(0, 3, 3, 5), House(12, 4, 4, 3), House(31, 5, 3, 6), House(51, 3, 4, 0)),
-        (House(0, 4, 4, 1), House(16, 4, 3, 4), House(35, 3, 5, 0), House(47, 4, 3, 2)),
+        _row(House(0, 3, 3, 5), House(12, 4, 4, 3), House(31, 5, 3, 6), House(51, 3, 4, 0)),
+        _row(House(0, 4, 4, 1), House(16, 4, 3, 4), House(35, 3, 5, 0), House(47, 4, 3, 2)),
     ),
 )
 
@@ -249,21 +269,18 @@ def _house(canvas: Canvas, block: float, side: float, house: House) -> None:
     top, eye = 3.0 * house.floors, float(canvas.view.eye[2])
     x, deep = side * _WALL_X, side * (_WALL_X + 9)
     base = WALLS[house.kind % len(WALLS)]
-    eaves = x - side * 0.3
-    flat = [
-        [
-            [eaves, top + 0.25, start],
-            [eaves, top + 0.25, end],
-            [eaves, top - 0.15, end],
-            [eaves, top - 0.15, start],
-        ]
-    ]
-    tones = [mix(base, (70, 60, 56), 0.55)]
-    for z in (start, end):  # the end that can be seen
-        if (z == start) == (eye < z):
+    flat: list[list[list[float]]] = []
+    tones: list[Color] = []
+    for z, bare in ((start, house.bare[0] and eye < start), (end, house.bare[1] and eye > end)):
+        if bare:  # an end that can be seen
             flat.append([[x, top, z], [deep, top, z], [deep, 0, z], [x, 0, z]])
             tones.append(mix(base, (40, 44, 60), 0.42 if z == start else 0.30))
-    canvas.quads(np.array(flat), tones)
+    if abs((start + end) / 2 - eye) < _EAVES:
+        out, high, low = x - side * 0.3, top + 0.25, top - 0.15
+        flat.append([[out, high, start], [out, high, end], [out, low, end], [out, low, start]])
+        tones.append(mix(base, (70, 60, 56), 0.55))
+    if flat:
+        canvas.quads(np.array(flat), tones)
     far = haze(abs((start + end) / 2 - eye))
     middle = (start + end) / 2 - eye
     # One piece, unless a part of it is behind the lens.
