@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -86,8 +86,9 @@ def test_nothing_outside_of_the_reported_boxes_changes(
 def test_a_face_seen_now_and_then_is_covered_from_first_to_last(
     start: float, step: float, size: float, seen: list[bool]
 ) -> None:
-    """Wherever no gap is longer than the policy's, every frame in between has its box."""
+    """In gaps no longer than the policy's, in which it moves by its own size at most."""
     policy = Policy()
+    assume(abs(step) * policy.gap <= size)
     gaps = [len(list(run)) for value, run in itertools.groupby(seen) if not value]
     tracker, covered = Tracker(policy), []
     for number, is_seen in enumerate([*seen, *[False] * policy.ahead]):

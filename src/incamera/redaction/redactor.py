@@ -74,8 +74,9 @@ class Redactor:
 
     def still(self, frame: Frame) -> RedactedFrame:
         """One picture that stands alone."""
-        boxes = [box for box in self._look(frame, look_closely) if box.score >= self.policy.still]
-        covers = [Cover(self.policy.grown(box), i) for i, box in enumerate(boxes)]
+        policy = self.policy
+        boxes = [b for b in self._look(frame, look_closely) if b.score >= policy.rule(b).still]
+        covers = [Cover(policy.grown(box), number) for number, box in enumerate(boxes)]
         return Fill(self.fill)(frame, covers)
 
     def _look(self, frame: Frame, how: Look = look) -> list[Box]:

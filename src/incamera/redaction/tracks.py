@@ -51,7 +51,8 @@ class _Track:
             self.evidence *= policy.memory ** ((frame - self.last) / policy.stride)
         self.evidence += box.score
         self.sights.append((frame, box))
-        self.proven |= box.score >= policy.sure or self.evidence >= policy.proof
+        rule = policy.rule(box)
+        self.proven |= box.score >= rule.sure or self.evidence >= rule.proof
 
     def forget(self, settled: int) -> None:
         """Cut what lies before the frames to come, but the last sights before them."""
@@ -117,12 +118,15 @@ class Tracker:
         frame, self._seen = self._seen, self._seen + 1
         if boxes is None:
             return
-        sights = [box for box in boxes if box.score >= self.policy.low and box.w > 0 and box.h > 0]
+        sights = [box for box in boxes if self._counts(box)]
         live = [t for t in self._tracks if frame - t.last <= self.policy.reach]
         owner = {box: live[track] for track, box in _assign(live, sights, frame)}
         for number, sight in enumerate(sights):
             track = owner.get(number) or self._begin()
             track.see(frame, sight, self.policy)
+
+    def _counts(self, box: Box) -> bool:
+        return box.score >= self.policy.rule(box).low and box.w > 0 and box.h > 0
 
     def _begin(self) -> _Track:
         self._tracks.append(track := _Track(self._numbers))

@@ -310,7 +310,7 @@ def test_a_stale_output_is_not_taken_for_done(tmp_path: Path, change: str) -> No
     elif change == "output":
         (dest / "a.jpg").write_bytes(photo(tmp_path / "raw.jpg").read_bytes())
     elif change == "settings":
-        policy = Policy(still=0.25)
+        policy = Policy(margin=2.0)
     else:
         for path in (dest / FOLDER).glob("*.json"):
             path.write_bytes(path.read_bytes()[:-5])

@@ -11,7 +11,13 @@ from incamera.redaction.model import Cover
 from incamera.redaction.policy import Policy
 from incamera.redaction.tracks import Tracker
 
-EXACT = Policy(face_growth=0, plate_growth=0, margin=0, drift=0)
+LOOSE = Policy()
+EXACT = Policy(
+    face=dataclasses.replace(LOOSE.face, growth=0),
+    plate=dataclasses.replace(LOOSE.plate, growth=0),
+    margin=0,
+    drift=0,
+)
 Sights = Sequence[Box] | None
 
 
