@@ -24,7 +24,7 @@ class Film:
 
     def __init__(self, path: Path, size: tuple[int, int], rate: int) -> None:
         self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
-        options = {"preset": "ultrafast", "crf": "27", "bf": "0", "g": str(rate)}
+        options = {"preset": "ultrafast", "crf": "29", "bf": "0", "g": str(rate)}
         self._stream: VideoStream = self._container.add_stream(
             "libx264", rate=rate, options=options
         )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 from incamera.recording.model import Fix, Telemetry
 from incamera.recording.sample.street import BASE
@@ -68,6 +69,7 @@ EVENTS = (
 )
 
 
+@lru_cache(maxsize=64)  # everybody who draws a frame asks for the same second
 def way(time: float) -> tuple[float, float, float]:
     """Metres from the start, m/s and m/s2 at ``time``."""
     along = speed = 0.0
