@@ -29,9 +29,16 @@ class Reader:
     read: Callable[[Path, Options], Iterator[Recording]]
 
 
+def _placed(
+    read: Callable[[Path], Iterator[Recording]],
+) -> Callable[[Path, Options], Iterator[Recording]]:
+    """For formats that may lack positions: those of ``Options.positions``, if it is given."""
+    return lambda path, options: sidecar.place(read(path), options)
+
+
 READERS = (
-    Reader("TeslaCam", teslacam.recognise, lambda path, _: teslacam.read(path)),
-    Reader("MCAP", mcap_reader.recognise, lambda path, _: mcap_reader.read(path)),
+    Reader("TeslaCam", teslacam.recognise, _placed(teslacam.read)),
+    Reader("MCAP", mcap_reader.recognise, _placed(mcap_reader.read)),
     Reader("video or picture, GPX or SRT beside it", sidecar.recognise, sidecar.read),
 )
 

@@ -80,6 +80,37 @@ def read(path: Path, options: Options) -> Iterator[Recording]:
     )
 
 
+def place(recordings: Iterator[Recording], options: Options) -> Iterator[Recording]:
+    """``recordings`` of a format with positions of its own, with those of a GPX file instead.
+
+    For old TeslaCam clips, which carry none. Their clock is local time: ``align="start"`` puts
+    the first track point at the first frame of the first recording. InputError if a recording
+    has positions already: two truths would have to be weighed.
+    """
+    fixes = [] if options.positions is None else gpx.read(options.positions)
+    offset: float | None = None if options.align == "start" else 0.0
+    for recording in recordings:
+        if options.positions is None or not recording.tracks:
+            yield recording
+            continue
+        if recording.fixes:
+            raise InputError(
+                f"{recording.name}: has positions of its own, so {options.positions} is not needed",
+                hint="leave --positions out",
+            )
+        if offset is None:
+            offset = recording.start - fixes[0].time
+        moved = [replace(fix, time=fix.time + offset) for fix in fixes]
+        near = [f for f in moved if recording.start - _NEAR <= f.time <= recording.end + _NEAR]
+        unmet = [] if near else [f"{recording.name}: {options.positions} says nothing of its time"]
+        yield replace(
+            recording,
+            fixes=near,
+            sources=[*recording.sources, options.positions],
+            faults=[*recording.faults, *unmet],
+        )
+
+
 def _aligned(probe: Probe, positions: Path, fixes: list[Fix], options: Options) -> float:
     """The POSIX time of the video's pts 0."""
     if options.align == "start":

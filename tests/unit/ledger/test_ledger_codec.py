@@ -163,7 +163,7 @@ def test_no_field_takes_a_value_of_another_kind(entry: Entry) -> None:
         {"recipient": base64.b64encode(OPENING.public[:-32] + bytes(32)).decode()},
         {"purpose": "Perception"},
     ],
-    ids=lambda wrong: "-".join(wrong),
+    ids="-".join,
 )
 def test_a_request_out_of_bounds_is_refused(change: dict[str, Any]) -> None:
     """Each bound of a request has a value just outside of it that does not pass."""

@@ -205,3 +205,29 @@ def test_nothing_there(tmp_path: Path) -> None:
     for name, message in (("none", "no such"), ("empty", "no recording"), ("a.txt", "not a video")):
         with pytest.raises(InputError, match=message):
             one(tmp_path / name)
+
+
+def old_teslacam(folder: Path) -> Path:
+    """A TeslaCam event folder of before the telemetry: five seconds of one camera."""
+    event = folder / "SavedClips" / "2026-05-01_12-00-05"
+    event.mkdir(parents=True)
+    film(event / "2026-05-01_12-00-00-front.mp4", times=[25 * n for n in range(5)], rate=1)
+    return folder
+
+
+def test_old_teslacam_clips_take_positions_from_a_file(tmp_path: Path) -> None:
+    """With --align start the first track point belongs to the first frame, whatever the zone."""
+    (tmp_path / "track.gpx").write_text(track())
+    options = Options(positions=tmp_path / "track.gpx", align="start")
+    (found,) = open_recordings(old_teslacam(tmp_path / "stick"), options)
+    assert [fix.time - found.start for fix in found.fixes] == [0, 1, 2, 3, 4]
+    assert tmp_path / "track.gpx" in found.sources
+
+
+def test_positions_of_another_time_are_a_fault(tmp_path: Path) -> None:
+    """By the clock, local time and UTC do not meet: said, and no fix is invented."""
+    (tmp_path / "track.gpx").write_text(track())
+    options = Options(positions=tmp_path / "track.gpx")
+    (found,) = open_recordings(old_teslacam(tmp_path / "stick"), options)
+    assert not found.fixes
+    assert "says nothing of its time" in found.faults[-1]
