@@ -21,3 +21,10 @@ def drive(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
         if not (folder / "truth.json").exists():
             make_sample(folder, size=(320, 240), rate=4)
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Journeys run whole commands, one after the other: they may take longer than other tests."""
+    for item in items:
+        if "journeys" in item.path.parts:
+            item.add_marker(pytest.mark.timeout(900))
