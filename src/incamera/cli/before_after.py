@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pick, for each camera of an opened clip, the moment with most destroyed, and show both sides."""
+"""Pick, for each camera of an opened clip, the moment with the clearest boxes, and show both sides."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def matching(clips: Iterable[Path], spans: Iterable[Span]) -> tuple[Path, Span]:
 
 
 def _busiest(lines: Iterable[Line]) -> dict[str, int]:
-    """Camera file -> the frame in which most of the picture was destroyed."""
+    """Camera file -> the frame with the clearest faces and plates in it, by size and score."""
     found: dict[str, tuple[float, int]] = {}
     for line in lines:
-        area = sum(box.w * box.h for box in line.boxes)
-        if area > found.get(line.source, (-1.0, 0))[0]:
-            found[line.source] = (area, line.frame)
+        clear = sum(box.score**2 * box.h for box in line.boxes)
+        if clear > found.get(line.source, (-1.0, 0))[0]:
+            found[line.source] = (clear, line.frame)
     return {source: frame for source, (_, frame) in found.items()}
 
 

@@ -37,6 +37,7 @@ class Policy:
 
     face: Rule = Rule(low=0.2, sure=0.4, proof=1.0, still=0.2, growth=0.3)
     plate: Rule = Rule(low=0.2, sure=0.4, proof=1.5, still=0.3, growth=0.2)
+    broad: float = 0.03  # of the frame's area: a larger box is proven by a sure sight only
     memory: float = 0.9  # of a track's sum is kept from frame to frame
     gap: int = 8  # frames a track may be lost and found again; filled in between
     hold: int = 4  # frames covered before the first and after the last sight

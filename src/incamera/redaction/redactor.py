@@ -64,7 +64,9 @@ class Redactor:
         with ThreadPoolExecutor(self.threads, "detect") as pool:
             try:
                 for frame in frames:
-                    lane = lanes.setdefault(frame.camera, _Lane(self))
+                    if frame.camera not in lanes:
+                        lanes[frame.camera] = _Lane(self, frame)
+                    lane = lanes[frame.camera]
                     lane.push(frame, pool)
                     yield from lane.settled()
                 for lane in lanes.values():
@@ -110,10 +112,10 @@ def _turned(box: Box, turns: int, frame: Frame) -> Box:
 class _Lane:
     """One camera's frames on their way: being looked at, then waiting to be settled."""
 
-    def __init__(self, redactor: Redactor) -> None:
+    def __init__(self, redactor: Redactor, first: Frame) -> None:
         self._redactor = redactor
         self._policy = redactor.policy
-        self._tracker = Tracker(redactor.policy)
+        self._tracker = Tracker(redactor.policy, first.picture.width * first.picture.height)
         self._fill = Fill(redactor.fill)
         self._count = 0
         self._looking: deque[tuple[Frame, Sights | None]] = deque()

@@ -46,10 +46,12 @@ class _Track:
     def last(self) -> int:
         return self.sights[-1][0]
 
-    def see(self, frame: int, box: Box, policy: Policy) -> None:
+    def see(self, frame: int, box: Box, policy: Policy, area: float) -> None:
         if self.sights:
             self.evidence *= policy.memory ** ((frame - self.last) / policy.stride)
-        self.evidence += box.score
+        # So close, a detector is sure of the real ones; what it doubts is a wall or a window.
+        if box.w * box.h <= policy.broad * area:
+            self.evidence += box.score
         self.sights.append((frame, box))
         rule = policy.rule(box)
         self.proven |= box.score >= rule.sure or self.evidence >= rule.proof
@@ -105,9 +107,10 @@ def _along(run: Sequence[tuple[int, Box]], sight: tuple[int, Box], frame: int) -
 class Tracker:
     """The tracks of one camera. ``see`` takes frames in order, ``settle`` answers for each."""
 
-    def __init__(self, policy: Policy) -> None:
-        """``policy``: the numbers."""
+    def __init__(self, policy: Policy, area: float = math.inf) -> None:
+        """``policy``: the numbers; ``area``: of the frames, in pixels."""
         self.policy = policy
+        self._area = area
         self._tracks: list[_Track] = []
         self._seen = 0  # frames taken in
         self._settled = 0  # frames answered for; never more than were taken in
@@ -123,7 +126,7 @@ class Tracker:
         owner = {box: live[track] for track, box in _assign(live, sights, frame)}
         for number, sight in enumerate(sights):
             track = owner.get(number) or self._begin()
-            track.see(frame, sight, self.policy)
+            track.see(frame, sight, self.policy, self._area)
 
     def _counts(self, box: Box) -> bool:
         return box.score >= self.policy.rule(box).low and box.w > 0 and box.h > 0

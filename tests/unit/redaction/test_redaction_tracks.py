@@ -150,3 +150,18 @@ def test_memory_stays_flat_over_a_long_drive() -> None:
             tracker.settle()
     assert len(tracker._tracks) < 60
     assert max(len(track.sights) for track in tracker._tracks) < 40
+
+
+def test_a_large_box_is_proven_by_a_sure_sight_only() -> None:
+    """Doubtful sights that fill the picture never add up; one sure sight covers all of them."""
+    doubtful = [[face(50, score=0.3, size=40)] for _ in range(30)]
+    sure = [*doubtful[:15], [face(50, score=0.6, size=40)], *doubtful[15:]]
+
+    def covered(sights: Sequence[Sights]) -> int:
+        tracker = Tracker(EXACT, area=200 * 200)
+        for boxes in sights:
+            tracker.see(boxes)
+        return sum(bool(tracker.settle()) for _ in sights)
+
+    assert covered(doubtful) == 0
+    assert covered(sure) == len(sure)
