@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pick, for each camera of an opened clip, the moment with the clearest boxes, and show both sides."""
+"""For each camera of an opened clip: the moment with the clearest boxes, before and after."""
 
 from __future__ import annotations
 
