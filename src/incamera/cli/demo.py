@@ -31,7 +31,7 @@ from incamera.geofence import GeofencePolicy, Zones, keep
 from incamera.ids import Name
 from incamera.recording import open_recordings
 from incamera.recording.sample import make_sample
-from incamera.trigger import default_campaign, find_spans
+from incamera.trigger import Campaign, find_spans
 
 __all__ = ["command"]
 
@@ -104,8 +104,8 @@ def _drive(home: Home, story: Story) -> Path:
 
 def _ingest(home: Home, drive: Path, story: Story) -> None:
     story.step(2, "Ingest: choose the seconds that matter, keep away from zones, redact, seal")
-    zones = drive / "zones.geojson"
-    summary = ingest_verb.run(home, drive / "TeslaCam", zones=zones)
+    zones, campaign = drive / "zones.geojson", drive / "campaign.toml"
+    summary = ingest_verb.run(home, drive / "TeslaCam", zones=zones, campaign=campaign)
     for line in ingest_verb.told(summary):
         story.tell(f"   {line}")
     if (error := summary.error()) is not None:
@@ -192,7 +192,7 @@ def _tamper(home: Home, story: Story) -> None:
 def _sheet(home: Home, drive: Path, dataset: Path, story: Story) -> Path:
     sheet = home.paths.root / "demo" / "contact-sheet.png"
     recording = next(iter(open_recordings(drive / "TeslaCam")))
-    spans = find_spans(recording, default_campaign())
+    spans = find_spans(recording, Campaign.load(drive / "campaign.toml"))
     kept = keep(spans, recording, Zones.load(drive / "zones.geojson"), GeofencePolicy()).kept
     folder, span = matching(sorted((dataset / "clips").iterdir()), kept)
     draw(folder, span, recording, sheet)
