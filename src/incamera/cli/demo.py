@@ -72,7 +72,7 @@ def command(root: Path, as_json: bool) -> None:
     and an audit of a copy in which somebody flipped one bit. About two minutes on two cores.
     Run again, it goes on with what is there: the same drive adds no capsule.
 
-    Example: incamera demo --home /tmp/demo
+    Example: incamera demo --home try-it
     """
     story = Story(quiet=as_json)
     if not (root / "home.toml").exists():

@@ -24,7 +24,6 @@ from incamera.ledger.codec import encode
 from incamera.ledger.entries import (
     CampaignEntry,
     Entry,
-    EpochEntry,
     PartyEntry,
     PolicyEntry,
     RegionEntry,
@@ -34,6 +33,7 @@ from incamera.tlog.keys import generate_cosigner, generate_signer, save
 from incamera.tlog.log import Log
 from incamera.tlog.policy import Policy
 from incamera.tlog.witness import Witness
+from incamera.trustee import Keyring
 
 __all__ = ["Plan", "found"]
 
@@ -178,23 +178,12 @@ class _Entries:
             self._party("car", "car", country, car.public, b""),
         ]
         for name, jurisdiction in zip(trustees, self._plan.jurisdictions, strict=True):
-            key = _signing(home.trustee(name) / "signing.key")
-            made.append(self._party("trustee", name, jurisdiction, key.public, b""))
-            made.append(self._epoch(name, key))
+            keys = Keyring.create(home.trustee(name))
+            made.append(self._party("trustee", name, jurisdiction, keys.signing.public, b""))
+            # A day of slack: a recording may be of yesterday by the car's own clock.
+            begin, end = self._now - DAY, self._now + EPOCH_DAYS * DAY
+            made.append(keys.new_epoch(name, self._plan.region, 1, begin, end, self._now))
         return made
-
-    def _epoch(self, name: Name, key: SigningKey) -> bytes:
-        folder = durable.folder(self._home.trustee(name) / "epochs", 0o700)
-        entry = EpochEntry(
-            region=self._plan.region,
-            time=self._now,
-            trustee=name,
-            epoch=1,
-            key=_opening(folder / "1.key").public,
-            not_before=self._now - DAY,
-            not_after=self._now + EPOCH_DAYS * DAY,
-        )
-        return self._sign(entry, key)
 
     def documents(self) -> list[bytes]:
         cedar = self._plan.policy.encode()
