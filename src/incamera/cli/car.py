@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from incamera.cli.found import DAY, EPOCH_DAYS
 from incamera.cli.home import Home
 from incamera.encoding import exact_keys, parse_canonical
-from incamera.errors import IntegrityError, PolicyError, UnavailableError
+from incamera.errors import IntegrityError, PolicyError
 from incamera.ids import Digest, Name, parse_name
 from incamera.ingest import CarHome
 from incamera.ledger.entries import CampaignEntry, ZonesEntry
@@ -15,6 +16,7 @@ from incamera.ledger.state import State
 from incamera.sealing.keys import SigningKey
 from incamera.sealing.seal import Trustee
 from incamera.trigger import Campaign, default_campaign
+from incamera.trustee import Keyring
 
 __all__ = ["announce_zones", "announced_campaign", "car_home"]
 
@@ -31,7 +33,7 @@ def car_home(home: Home) -> CarHome:
         vehicle=Name("car"),
         key=SigningKey.load(paths.car / "signing.key"),
         owner=owner.opening,
-        trustees=tuple(_trustee(state, Name(each), home) for each in home.settings.trustees),
+        trustees=tuple(_trustee(home, state, Name(each)) for each in home.settings.trustees),
         region=home.region(),
         policy=policies[-1],
         consent=consent,
@@ -42,15 +44,16 @@ def car_home(home: Home) -> CarHome:
     )
 
 
-def _trustee(state: State, name: Name, home: Home) -> Trustee:
-    """A trustee's present epoch key; without one nothing can be sealed to it."""
+def _trustee(home: Home, state: State, name: Name) -> Trustee:
+    """A trustee with its present epoch key. If its last epoch has ended, it begins a new one."""
     now = home.clock.now()
-    present = [e for e in state.epochs(name) if e.not_before <= now <= e.not_after]
+    known = state.epochs(name)
+    present = [each for each in known if each.not_before <= now <= each.not_after]
     if not present:
-        raise UnavailableError(
-            f"trustee {name} has announced no key for today",
-            hint="its epoch has ended: have it announce a new one",
-        )
+        number = 1 + max((each.epoch for each in known), default=0)
+        keys, until = Keyring(home.paths.trustee(name)), now + EPOCH_DAYS * DAY
+        home.vault.submit(keys.new_epoch(name, home.settings.region, number, now - DAY, until, now))
+        present = [each for each in home.state().epochs(name) if each.epoch == number]
     latest = max(present, key=lambda epoch: epoch.epoch)
     return Trustee(name, latest.epoch, latest.key)
 
