@@ -16,8 +16,8 @@ from incamera.cli.audit import run
 from incamera.cli.layout import Layout
 
 INCAMERA = Path(sys.executable).with_name("incamera")
-WHOLE = 300  # files up to this size are flipped byte by byte
-SAMPLES = 12  # places in larger ones: both ends, and spread between
+SAMPLES = 12  # places in a file: both ends, and spread between
+MORE = 150  # in the newest bundle, which holds every entry and so every request
 
 
 def incamera(*words: str | Path) -> str:
@@ -39,12 +39,12 @@ def home(drive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def places(path: Path) -> Iterator[int]:
-    size = path.stat().st_size
-    if size <= WHOLE:
-        yield from range(size)
+def places(path: Path, samples: int) -> Iterator[int]:
+    last = path.stat().st_size - 1
+    if last < samples:
+        yield from range(last + 1)
     else:
-        yield from sorted({round(k * (size - 1) / (SAMPLES - 1)) for k in range(SAMPLES)})
+        yield from sorted({round(k * last / (samples - 1)) for k in range(samples)})
 
 
 def flip(path: Path, place: int) -> None:
@@ -55,22 +55,39 @@ def flip(path: Path, place: int) -> None:
         file.write(bytes([byte ^ (1 << (place % 8))]))
 
 
-def test_flipping_any_byte_is_seen(home: Path, tmp_path: Path) -> None:
-    """Capsules, tiles, bundles, checkpoint, policy: each flip is an error of the audit."""
+def unseen(copy: Layout, path: Path, samples: int) -> list[str]:
+    """Places where a flip in ``path`` was not an error of the audit."""
+    found = []
+    for place in places(path, samples):
+        flip(path, place)
+        if run(copy).ok:
+            found.append(f"{path.relative_to(copy.root)} at {place}")
+        flip(path, place)
+    return found
+
+
+def test_flipping_any_byte_of_what_is_public_is_seen(home: Path, tmp_path: Path) -> None:
+    """Checkpoint and newest tile byte by byte; bundles, texts and older tiles at samples."""
+    copy = Layout(tmp_path / "home")
+    shutil.copytree(home / "public", copy.public)
+    assert run(copy).ok
+    tile = max(copy.public.glob("tile/0/*.p/*"), key=lambda path: int(path.name))
+    bundle = max(copy.public.glob("tile/entries/*.p/*"), key=lambda path: int(path.name))
+    whole = {copy.public / "checkpoint": 1 << 20, tile: 1 << 20, bundle: MORE}
+    files = [path for path in sorted(copy.root.rglob("*")) if path.is_file()]
+    assert len(files) > 10
+    assert not [each for path in files for each in unseen(copy, path, whole.get(path, SAMPLES))]
+    assert run(copy).ok
+
+
+def test_flipping_any_byte_of_a_stored_capsule_is_seen(home: Path, tmp_path: Path) -> None:
+    """Magic, envelope, wrapped shares and ciphertext, at samples over the whole file."""
     copy = Layout(tmp_path / "home")
     shutil.copytree(home / "public", copy.public)
     shutil.copytree(home / "vault" / "blobs", copy.vault / "blobs")
-    assert run(copy).ok
-    files = [path for path in sorted(copy.root.rglob("*")) if path.is_file()]
-    assert len(files) > 10
-    unseen = []
-    for path in files:
-        for place in places(path):
-            flip(path, place)
-            if run(copy).ok:
-                unseen.append(f"{path.relative_to(copy.root)} at {place}")
-            flip(path, place)
-    assert not unseen
+    capsules = [path for path in sorted((copy.vault / "blobs").rglob("*")) if path.is_file()]
+    assert capsules
+    assert not [each for path in capsules for each in unseen(copy, path, 4 * SAMPLES)]
     assert run(copy).ok
 
 
