@@ -23,6 +23,8 @@ _NAMED = re.compile(
     r"|(list)/([0-9a-f]{64})",
     re.ASCII,
 )
+# What durable.atomic leaves behind when it is killed.
+_LEFT = re.compile(r"\..{1,100}\.[0-9a-f]{8}\.tmp", re.ASCII)
 _SUFFIX = {"policy": ".cedar", "campaign": ".toml", "zones": ".geojson", "list": ""}
 
 Named = tuple[str, Digest]
@@ -50,7 +52,7 @@ class Listing:
 
 
 def list_public(public: Path, findings: Findings) -> Listing:
-    """Walk the folder; a path that nothing accounts for is an error."""
+    """Walk the folder; a path that nothing accounts for is an error, but for torn writes."""
     listing = Listing()
     for folder, folders, names in os.walk(public):
         for name in sorted((*names, *folders)):
@@ -59,12 +61,17 @@ def list_public(public: Path, findings: Findings) -> Listing:
                 continue
             listing.count += 1
             where = path.relative_to(public).as_posix()
-            if path.is_symlink() or not path.is_file() or not _take(where, listing):
+            if _LEFT.fullmatch(name) and path.is_file() and not path.is_symlink():
+                findings.warning(
+                    where,
+                    "left by a process that was killed while it wrote; no reader looks at it",
+                    "delete it when nothing is running",
+                )
+            elif path.is_symlink() or not path.is_file() or not _take(where, listing):
                 findings.error(
                     where,
                     "this file is no part of a public log, so nobody can check it",
-                    "find out who put it there; if it is left from an interrupted write (a name "
-                    "ending in .tmp), delete it",
+                    "find out who put it there",
                 )
     return listing
 
@@ -85,17 +92,18 @@ def _take(where: str, listing: Listing) -> bool:
 def check_named(
     fetch: Fetch, wanted: set[Named], optional: set[Named], present: set[Named], found: Findings
 ) -> int:
-    """Each text that an entry names is there and is what its name says; nothing else is there.
+    """Each text that an entry names is there, and each that is there is what its name says.
 
     ``optional``: named in the log, but not published for certain. Gives how many were checked.
     """
     for kind, name in sorted(present - wanted - optional):
-        found.error(
+        # A text is published before the entry that names it, and a crash may lie in between.
+        found.warning(
             f"{kind}/{name}{_SUFFIX[kind]}",
-            "no entry of the log names this text",
-            "only texts that the log names may stand beside it: ask the operator what it is for",
+            "no entry of the log names this text, so it is in force for nobody",
+            "if it does not get its entry soon, ask the operator what it is for",
         )
-    for kind, name in sorted(wanted | (present & optional)):
+    for kind, name in sorted(wanted | present):
         where = f"{kind}/{name}{_SUFFIX[kind]}"
         try:
             data = fetch(where)

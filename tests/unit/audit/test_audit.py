@@ -296,10 +296,25 @@ def test_strays_are_found(shared: Scene, name: str) -> None:
 
 
 def test_texts_that_no_entry_names(shared: Scene) -> None:
-    """A policy beside the log counts only if an entry names it; its digest alone is not enough."""
+    """A policy beside the log is in force only if an entry names it; a false digest is an error."""
     path = shared.public / f"policy/{digest(b'permit all')}.cedar"
     with altered(path, b"permit all"):
-        expect(shared.audit(), "policy/", "no entry of the log names this text")
+        report = shared.audit()
+        assert report.ok
+        assert "no entry of the log names this text" in found(report, "warning")[0][1]
+    with altered(path, b"permit more"):
+        expect(shared.audit(), "policy/", "it was altered")
+
+
+def test_what_a_killed_writer_left_is_a_warning(shared: Scene) -> None:
+    """A torn write has a name of its own and nobody reads it; any other odd name is an error."""
+    path = shared.public / "tile" / "0" / ".000.p.0badf00d.tmp"
+    with altered(path, b"half a ti"):
+        report = shared.audit()
+        assert report.ok
+        assert "a process that was killed" in found(report, "warning")[0][1]
+    with altered(path.with_name("000.tmp"), b"half a ti"):
+        expect(shared.audit(), "000.tmp", "no part of a public log")
 
 
 def test_a_symlink_is_no_public_file(shared: Scene) -> None:
