@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from incamera.audit.files import LEFT
 from incamera.audit.report import Findings
 from incamera.errors import Error
 from incamera.ids import Digest, digest
@@ -30,11 +31,14 @@ def check_blobs(blobs: Path, state: State, findings: Findings, counts: Counter[s
             continue
         where = path.relative_to(blobs).as_posix()
         match = _PLACE.fullmatch(where)
+        if LEFT.fullmatch(path.name) and not path.is_symlink():
+            findings.warning(f"blobs/{where}", "left by a process that was killed", "delete it")
+            continue
         if match is None or path.is_symlink():
             findings.error(
                 f"blobs/{where}",
                 "this file is no capsule's, so nobody can check it",
-                "find out who put it there; the vault removes its own leftovers (.tmp)",
+                "find out who put it there",
             )
             continue
         name = Digest(match.group(2))
@@ -59,8 +63,11 @@ def _check_blob(path: Path, name: Digest, where: str, state: State, findings: Fi
             "the vault must destroy it now",
         )
     if admitted is None:
-        findings.error(
-            where, "is kept, but no log entry says so", "it was let in by a way that is not public"
+        # No trustee opens what is not in the log, and a crash may lie between the two.
+        findings.warning(
+            where,
+            "is kept, but no log entry says so: nobody can have it opened",
+            "an admission was cut short: admitting it again completes it; if nobody does, ask why",
         )
     try:
         capsule = read_capsule(path)

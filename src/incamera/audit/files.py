@@ -14,7 +14,7 @@ from incamera.ids import Digest, digest
 from incamera.tlog import tile
 from incamera.tlog.fetch import Fetch
 
-__all__ = ["Listing", "Named", "check_named", "list_public"]
+__all__ = ["LEFT", "Listing", "Named", "check_named", "list_public"]
 
 _NAMED = re.compile(
     r"(policy)/([0-9a-f]{64})\.cedar"
@@ -24,7 +24,7 @@ _NAMED = re.compile(
     re.ASCII,
 )
 # What durable.atomic leaves behind when it is killed.
-_LEFT = re.compile(r"\..{1,100}\.[0-9a-f]{8}\.tmp", re.ASCII)
+LEFT = re.compile(r"\..{1,100}\.[0-9a-f]{8}\.tmp", re.ASCII)
 _SUFFIX = {"policy": ".cedar", "campaign": ".toml", "zones": ".geojson", "list": ""}
 
 Named = tuple[str, Digest]
@@ -61,7 +61,7 @@ def list_public(public: Path, findings: Findings) -> Listing:
                 continue
             listing.count += 1
             where = path.relative_to(public).as_posix()
-            if _LEFT.fullmatch(name) and path.is_file() and not path.is_symlink():
+            if LEFT.fullmatch(name) and path.is_file() and not path.is_symlink():
                 findings.warning(
                     where,
                     "left by a process that was killed while it wrote; no reader looks at it",
