@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,16 +20,13 @@ from numpy.typing import NDArray
 from incamera.errors import IntegrityError, UnavailableError
 from incamera.ids import Digest, digest
 from incamera.recording.model import Box
-
-if TYPE_CHECKING:
-    import onnxruntime
+from incamera.redaction.runtime import Network
 
 __all__ = ["WEIGHTS", "CenterFace", "find_weights"]
 
 WEIGHTS = Digest("09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc")
 
 _CELL = 4  # pixels a cell of the heat map stands for
-_MULTIPLE = 32  # the network's stride: sides are padded to a multiple
 _OUTPUTS = ["537", "538", "539"]  # heat map, log of height and width in cells, offset in cells
 _OVERLAP = 0.3  # boxes that overlap by more (intersection over union) are one face
 
@@ -58,7 +55,7 @@ def _mended(weights: bytes) -> bytes:
       ``dim_value: n`` (08 n) becomes ``dim_param: ""`` (12 00), a size not known before.
     - It says IR version 4, where weights that are also listed as inputs may be replaced by the
       caller, so that nothing can be folded into them. In version 3 they are constants, which
-      they are: 2.3 times as fast.
+      they are: 2.3 times as fast in onnxruntime.
     """
     data = bytearray(weights)
     data[1] = 3  # ModelProto.ir_version is the first field: 08 04
@@ -98,7 +95,7 @@ class CenterFace:
             )
         self.longest = longest
         self.least = least
-        self._session = _session(_mended(weights), threads)
+        self._network = Network(_mended(weights), _OUTPUTS, threads=threads)
 
     @property
     def digest(self) -> Digest:
@@ -109,35 +106,11 @@ class CenterFace:
         """Faces in ``image``: RGB, uint8, height x width x 3. Boxes in its pixels, not grown."""
         height, width = image.shape[:2]
         scale = min(1.0, self.longest / max(height, width))
-        if scale < 1.0:
-            size = (max(1, round(width * scale)), max(1, round(height * scale)))
-            image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-        heat, sizes, offsets = self._session.run(_OUTPUTS, {"input.1": _tensor(image)})
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        heat, sizes, offsets = self._network(image, size)
         boxes, scores = _decode(heat[0, 0], sizes[0], offsets[0], self.least)
         keep = cv2.dnn.NMSBoxes(boxes.tolist(), scores.tolist(), self.least, _OVERLAP)
         return [_box(boxes[i] / scale, float(scores[i]), width, height) for i in keep]
-
-
-def _session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3  # it warns of weights listed as inputs, 150 lines of it
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def _tensor(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """1 x 3 x height x width, 0..255, padded at the right and below."""
-    height, width = image.shape[:2]
-    padded = np.zeros((1, 3, _up(height), _up(width)), np.float32)
-    padded[0, :, :height, :width] = image.transpose(2, 0, 1)
-    return padded
-
-
-def _up(side: int) -> int:
-    return -(-side // _MULTIPLE) * _MULTIPLE
 
 
 def _decode(

@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -20,9 +20,7 @@ from numpy.typing import NDArray
 from incamera.errors import IntegrityError, UnavailableError
 from incamera.ids import Digest, digest, parse_digest
 from incamera.recording.model import Box
-
-if TYPE_CHECKING:
-    import onnxruntime
+from incamera.redaction.runtime import Network
 
 __all__ = ["HeatmapDetector", "Kind", "Model", "shipped"]
 
@@ -32,7 +30,6 @@ _USUAL_KINDS: tuple[Kind, ...] = ("plate",)
 _KINDS: tuple[Kind, ...] = ("plate", "face")  # in the order of the network's channels
 _FOLDER = Path(__file__).parent / "models"
 _NAME = "incamera-1"
-_MULTIPLE = 32  # the network's stride: sides are padded to a multiple
 _OVERLAP = 0.4  # boxes of a kind that overlap by more (intersection over union) are one
 _VOICE = 0.5  # of the best score: a weaker box does not widen it
 _MIDDLE, _SPREAD = 127.5, 64.0  # pixels go in as (value - middle) / spread
@@ -97,7 +94,13 @@ class HeatmapDetector:
             least ** (1 / bend) if kind in self.kinds else 2.0
             for kind, bend in zip(_KINDS, self._bend, strict=True)
         ]
-        self._session = _session(_read(self.model), threads)
+        self._network = Network(
+            _read(self.model),
+            ["scores", "boxes"],
+            middle=_MIDDLE,
+            spread=_SPREAD,
+            threads=threads,
+        )
 
     @property
     def digest(self) -> Digest:
@@ -130,10 +133,7 @@ class HeatmapDetector:
         """Boxes in pixels of ``image``, bent scores and kinds at one scale."""
         height, width = image.shape[:2]
         goal = (max(1, round(width * scale)), max(1, round(height * scale)))
-        if goal != (width, height):
-            mode = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-            image = np.asarray(cv2.resize(image, goal, interpolation=mode), np.uint8)
-        heat, sides = self._session.run(["scores", "boxes"], {"image": _tensor(image)})
+        heat, sides = self._network(image, goal)
         floor = np.array(self._floor, np.float32)[:, None, None]
         kinds, rows, columns = np.nonzero(heat[0] > floor)
         boxes = sides[0][:, rows, columns].T.astype(np.float64)
@@ -179,27 +179,6 @@ def _read(model: Model) -> bytes:
             hint="install incamera again, and find out who changed the file",
         )
     return weights
-
-
-def _session(model: bytes, threads: int) -> onnxruntime.InferenceSession:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def _tensor(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """1 x 3 x height x width, scaled, padded with grey at the right and below."""
-    height, width = image.shape[:2]
-    below, right = -height % _MULTIPLE, -width % _MULTIPLE
-    if below or right:
-        grey = (_MIDDLE, _MIDDLE, _MIDDLE)
-        padded = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_CONSTANT, value=grey)
-        image = np.asarray(padded, np.uint8)
-    blob = cv2.dnn.blobFromImage(image, 1 / _SPREAD, mean=(_MIDDLE, _MIDDLE, _MIDDLE))
-    return np.asarray(blob, np.float32)
 
 
 def _box(edges: NDArray[np.float64], kind: int, score: float, width: int, height: int) -> Box:

@@ -134,11 +134,3 @@ def test_scales_that_disagree_widen_the_box() -> None:
     scores, kinds = np.array([0.9, 0.5, 0.3, 0.8]), np.zeros(4, np.int64)
     wide = heatmap._widened(boxes, scores, kinds, np.array([0, 3]))
     assert wide.tolist() == [[6, 9, 44, 12], [200, 50, 9, 9]]
-
-
-def test_tensor_is_padded_with_grey() -> None:
-    """Padding looks like nothing: the middle of the scale, zero for the network."""
-    tensor = heatmap._tensor(np.full((33, 40, 3), 255, np.uint8))
-    assert tensor.shape == (1, 3, 64, 64)
-    assert tensor[0, 0, 0, 0] == pytest.approx((255 - 127.5) / 64)
-    assert abs(tensor[0, :, 40:, :]).max() < 0.02

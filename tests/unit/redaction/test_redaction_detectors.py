@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -31,10 +32,24 @@ def test_half_of_the_detectors_is_not_enough(
     with pytest.raises(UnavailableError):
         default_detectors()
     monkeypatch.undo()
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(UnavailableError) as caught:
         default_detectors()
     assert caught.value.hint
+
+
+def test_the_runtime_does_not_call_home() -> None:
+    """OpenVINO tells a server abroad that it runs if it finds its telemetry: it must not."""
+    code = (
+        "import sys\n"
+        "from incamera.redaction.detectors import default_detectors\n"
+        "default_detectors()\n"
+        "assert sys.modules['openvino']\n"
+        "assert sys.modules.get('openvino_telemetry') is None\n"
+        "from openvino.tools.ovc import telemetry_utils\n"
+        "assert 'stub' in telemetry_utils.tm.__name__\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.data
