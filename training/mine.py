@@ -24,9 +24,12 @@ from incamera.recording.model import Box
 from incamera.redaction.heatmap import HeatmapDetector, Model
 from training.data import Boxes, Record, clips, labelled
 
-# Above SURE, what matches no label is more often a plate than not.
+# Above SURE, what matches no label is more often a plate than not; unless it is large: labellers
+# leave out the small ones.
 SURE = 0.6
-WORTH = 0.25
+SMALL = 32.0
+WORTH = 0.2
+SCALES = (1.5, 0.75, 0.35)
 MATCH = 0.1
 
 
@@ -50,7 +53,8 @@ def sort_out(record: Record, found: list[Box]) -> dict[str, Any]:
         if overlap(row, record.plates if box.kind == "plate" else faces) > MATCH:
             continue
         entry = [round(float(v), 1) for v in row] + [round(box.score, 3)]
-        if box.kind == "plate" and (box.score >= SURE or not record.plates_known):
+        unlabelled = not record.plates_known or (box.score >= SURE and box.h < SMALL)
+        if box.kind == "plate" and unlabelled:
             doubts.append(entry)
         elif record.plates_known:
             negatives.append(entry)
@@ -64,9 +68,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--cache", type=Path, default=Path("../cache"))
     args = parser.parse_args()
-    raw = Model(
-        args.model, digest(args.model.read_bytes()), (1.0, 0.5), {"plate": 0.3, "face": 0.3}
-    )
+    raw = Model(args.model, digest(args.model.read_bytes()), SCALES, {"plate": 0.3, "face": 0.3})
     detector = HeatmapDetector(raw, kinds=("plate", "face"), least=WORTH, threads=1)
     part = args.cache / "mined.part"
     with part.open("w") as sink:

@@ -86,21 +86,23 @@ class Views(IterableDataset[Any]):
         """Choose a record, a point in it and a scale."""
         goal = log_uniform(rng, 6, TALLEST.get(size, 60.0))
         dice = rng.random()
-        if dice < 0.6:
+        if dice < 0.52:
             record = rng.choice(self.plates)
             box = record.plates[rng.randrange(len(record.plates))]
-        elif dice < 0.8:
+        elif dice < 0.7:
             pool = self.film_faces if self.film_faces and rng.random() < 0.25 else self.faces
             record = rng.choice(pool)
             box = record.faces[rng.randrange(len(record.faces))]
-        elif dice < 0.92 and self.hard:
+        elif dice < 0.88 and self.hard:
             record = rng.choice(self.hard)
             box = record.negatives[rng.randrange(len(record.negatives))]
-            goal = float(box[3]) * rng.uniform(0.7, 1.4)
+            goal = min(goal, float(box[3]) * 1.4)
         else:
             record = rng.choice(self.everything)
             spot = (rng.uniform(0, record.shape[1]), rng.uniform(0, record.shape[0]))
-            return record, spot, log_uniform(rng, 0.3, 1.5)
+            # Whole pictures too, as the smallest scale shows them: whatever is large and has
+            # letters on it is then at its most like a plate.
+            return record, spot, log_uniform(rng, 0.25, 1.5)
         x, y, w, h = (float(v) for v in box)
         return record, (x + w / 2, y + h / 2), goal / max(h, 1.0)
 
