@@ -30,16 +30,18 @@ from redacting import GREY, RED, canvas, frame, red_pixels
 BLUE_EYES = "</script><img src=x onerror=alert(1)>\"'&\u2028.mp4"
 
 Patch = tuple[int, int, int, int]
+Seen = tuple[NDArray[np.uint8], list[Cover], list[Cover]]  # picture, covers, doubts
 FACES: list[Patch] = [(100, 60, 24, 30), (136, 70, 24, 30), (60, 60, 20, 20), (104, 100, 20, 24)]
 
 
 def cover(patch: Patch, track: int, score: float = 0.4, via: str = "detected") -> Cover:
-    return Cover(Box(*map(float, patch), "face", score, via), track)  # type: ignore[arg-type]
+    x, y, w, h = patch
+    return Cover(Box(x, y, w, h, "face", score, via), track)  # type: ignore[arg-type]
 
 
 def review(
     tmp_path: Path,
-    frames: list[tuple[NDArray[np.uint8], list[Cover], list[Cover]]],
+    frames: list[Seen],
     name: str = "a.mp4",
 ) -> Findings:
     """What is found when ``frames`` (picture, covers, doubts) go by."""
@@ -111,7 +113,7 @@ def test_whole_frames_are_as_they_are_written(tmp_path: Path) -> None:
 
 def test_tracks_are_asked_about_once_and_the_certain_not_at_all(tmp_path: Path) -> None:
     """Three views a track, by frame; a track that was once sure is no question."""
-    frames = []
+    frames: list[Seen] = []
     for n in range(30):
         patch = (40 + 2 * n, 60, 24, 30)
         sure = cover((150, 100, 30, 30), 1, 0.95 if n == 20 else 0.3)
@@ -162,7 +164,7 @@ def test_whole_frames_are_spread_over_films_and_pictures(tmp_path: Path) -> None
     wanted = reviewing._wanted
     assert len(wanted["a"]) == 24
     assert max(wanted["a"]) < 1000
-    assert (len(wanted["b"]), wanted["c"]) == (4, {0})
+    assert (len(wanted["b"]), wanted["c"]) == (4, frozenset({0}))
     reviewing.begin([File(str(n), path, 1) for n in range(2000)], digest(b""))
     assert abs(sum(map(len, reviewing._wanted.values())) - 600) <= 1
     reviewing.begin([File("e", path, 0)], digest(b""))

@@ -31,6 +31,7 @@ _MARKED = (
     b"# to yourself, and delete this folder when you are done.\n*\n"
 )
 _HERE = Path(__file__).parent
+_SCRIPTS = ("tiles.js", "editor.js", "page.js")  # one after the other, as one script
 
 
 def check_folder(folder: Path, source: Path, dest: Path) -> None:
@@ -71,10 +72,11 @@ def write(findings: Findings, folder: Path, command: str) -> Path:
 
 def render(findings: Findings, command: str) -> bytes:
     """The page, UTF-8."""
-    style, script = (_HERE / name for name in ("page.css", "page.js"))
-    filled = Template((_HERE / "page.html").read_text("utf-8")).substitute(
-        style=style.read_text("utf-8"),
-        script=script.read_text("utf-8"),
+    style = _text("page.css")
+    script = "\n".join(_text(name) for name in _SCRIPTS)
+    filled = Template(_text("page.html")).substitute(
+        style=style,
+        script=script,
         style_digest=_source(style),
         script_digest=_source(script),
         data=_data(findings, command),
@@ -82,9 +84,13 @@ def render(findings: Findings, command: str) -> bytes:
     return filled.encode("utf-8")
 
 
-def _source(path: Path) -> str:
-    """A file as a source of the content security policy: between its tags it stands as it is."""
-    value = hashlib.sha256(path.read_text("utf-8").encode("utf-8")).digest()
+def _text(name: str) -> str:
+    return (_HERE / name).read_text("utf-8")
+
+
+def _source(text: str) -> str:
+    """What stands between two tags, as a source of the content security policy."""
+    value = hashlib.sha256(text.encode("utf-8")).digest()
     return f"'sha256-{base64.b64encode(value).decode('ascii')}'"
 
 
