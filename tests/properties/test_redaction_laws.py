@@ -88,15 +88,16 @@ def test_a_face_seen_now_and_then_is_covered_from_first_to_last(
 ) -> None:
     """In gaps no longer than the policy's, in which it moves by its own size at most."""
     policy = Policy()
-    assume(abs(step) * policy.gap <= size)
+    pace = policy.pace([0.0, 1 / 12])
+    assume(abs(step) * pace.reach <= size)
     gaps = [len(list(run)) for value, run in itertools.groupby(seen) if not value]
-    tracker, covered = Tracker(policy), []
-    for number, is_seen in enumerate([*seen, *[False] * policy.ahead]):
+    tracker, covered = Tracker(policy, pace), []
+    for number, is_seen in enumerate([*seen, *[False] * pace.ahead]):
         box = Box(start + step * number, 100, size, size, "face", 0.9)
         tracker.see([box] if is_seen else [])
-        if number >= policy.ahead:
+        if number >= pace.ahead:
             covered.append(tracker.settle())
-    if not any(seen) or max(gaps, default=0) >= policy.gap:
+    if not any(seen) or max(gaps, default=0) >= pace.reach:
         return
     first, last = seen.index(True), len(seen) - 1 - seen[::-1].index(True)
     for number in range(first, min(last + 1, len(covered))):

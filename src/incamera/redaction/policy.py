@@ -1,13 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How sure one must be, how far to reach, how much to grow. Recall comes first."""
+"""How sure one must be, how often to look, how far to reach, how much to grow. Recall first."""
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from incamera.recording.model import Box
 
-__all__ = ["Policy", "Rule"]
+__all__ = ["Pace", "Policy", "Rule"]
+
+_USUAL = 1 / 30  # seconds between frames where nothing else is known
+_MOST = 60  # frames that are held at most, however fast they come
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,42 +33,65 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """Numbers of redaction; times are counted in frames of one camera.
+class Pace:
+    """A policy's times in frames of one camera."""
 
-    Chosen on drawn drives and on pictures made to move. Against looking at each frame alone (at
-    ``still``), tracking from ``low`` on covers 97-100 instead of 77-92 of 100 plates under 16
-    pixels.
+    stride: int  # every so many frames one is looked at
+    reach: int  # frames a track may go unseen and still be the same
+    hold: int  # frames covered on trust in a straight line
+    carry: int  # frames covered before the first and after the last sight, by what moves
+    ahead: int  # frames to know after one before it is redacted: this bounds the memory
+    step: float  # seconds a frame
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Numbers of redaction; times are in seconds, so that they mean the same at every rate.
+
+    Chosen on films with exact truth: docs/decisions/0008-carrying-boxes.md has the figures.
     """
 
-    face: Rule = Rule(low=0.2, sure=0.4, proof=1.0, still=0.2, growth=0.3)
-    plate: Rule = Rule(low=0.2, sure=0.4, proof=1.5, still=0.3, growth=0.2)
+    face: Rule = Rule(low=0.2, sure=0.4, proof=0.6, still=0.2, growth=0.3)
+    plate: Rule = Rule(low=0.2, sure=0.4, proof=0.8, still=0.3, growth=0.2)
     broad: float = 0.03  # of the frame's area: a larger box is proven by a sure sight only
-    memory: float = 0.9  # of a track's sum is kept from frame to frame
-    gap: int = 8  # frames a track may be lost and found again; filled in between
-    hold: int = 4  # frames covered before the first and after the last sight
-    blink: int = 2  # the same, if it was seen in a single frame only
-    stride: int = 1  # every so many frames one is looked at; the others are filled in
+    memory: float = 0.8  # of a track's sum is kept from look to look
+    looks: float = 8.0  # a second, about
+    gap: float = 0.6  # a track may be lost and found again; filled in between
+    hold: float = 0.15  # covered before the first and after the last sight, whatever is seen there
+    carry: float = 0.8  # the same, as long as what was seen can be followed in the pictures
+    alike: float = 0.5  # correlation at which what is followed still is what was seen
     margin: float = 1.0  # pixels at least, on each side: small boxes are the least exact
-    drift: float = 0.05  # more growth for each frame between a box and its nearest sight
-
-    @property
-    def reach(self) -> int:
-        """Frames a track may go unseen and still be the same."""
-        return self.gap * self.stride
-
-    @property
-    def ahead(self) -> int:
-        """Frames to know after one before it is redacted. This bounds the memory."""
-        return max(self.reach, self.hold * self.stride) + 2 * self.stride
+    # More growth, as a share of the box, for each second between it and its nearest sight:
+    drift: float = 0.25  # where it was followed in the pictures
+    stray: float = 1.5  # where it was not
 
     def rule(self, box: Box) -> Rule:
         """The rule for a box of its kind."""
         return self.face if box.kind == "face" else self.plate
 
-    def grown(self, box: Box, away: int = 0) -> Box:
-        """``box`` with its margin; more of it the more frames ``away`` the last sight is."""
-        share = self.rule(box).growth + self.drift * away
+    def grown(self, box: Box, doubt: float = 0.0) -> Box:
+        """``box`` with its margin, and ``doubt`` (a share of its sides) more."""
+        share = self.rule(box).growth + doubt
         dx = max(self.margin, box.w * share / 2)
         dy = max(self.margin, box.h * share / 2)
         return replace(box, x=box.x - dx, y=box.y - dy, w=box.w + 2 * dx, h=box.h + 2 * dy)
+
+    def pace(self, times: Sequence[float] = ()) -> Pace:
+        """The policy for a camera whose first frames have these ``times``, in seconds."""
+        steps = [b - a for a, b in pairwise(times) if b > a]
+        step = statistics.median(steps) if steps else _USUAL
+
+        def frames(seconds: float, least: int) -> int:
+            return max(least, min(round(seconds / step), _MOST))
+
+        stride = frames(1 / self.looks, 1)
+        reach = max(frames(self.gap, 2), 2 * stride)
+        carry = frames(self.carry, 1)
+        return Pace(
+            stride=stride,
+            reach=reach,
+            hold=frames(self.hold, 1),
+            carry=carry,
+            ahead=max(reach, carry) + stride,
+            step=step,
+        )

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,22 +16,21 @@ from incamera.ids import Digest
 from incamera.recording.model import Box, Frame, RedactedFrame
 from incamera.redaction.detectors import default_detectors, look, look_closely
 from incamera.redaction.fill import Fill, FillKind
+from incamera.redaction.lane import Lane
 from incamera.redaction.model import Cover, Detector
 from incamera.redaction.policy import Policy
-from incamera.redaction.tracks import Tracker
 
 __all__ = ["Redactor"]
 
-Sights = Future[list[Box]]
 Look = Callable[[Sequence[Detector], NDArray[np.uint8]], list[Box]]
 
 
 class Redactor:
     """Destroys the faces and plates of any number of videos and pictures, one after another.
 
-    Detection runs in ``threads`` threads while the caller's thread decodes and encodes
-    (onnxruntime and FFmpeg let go of the interpreter's lock). At most ``policy.ahead`` frames
-    and two a thread are held, for each camera.
+    Detection runs in ``threads`` threads while the caller's thread decodes, follows and encodes
+    (the networks' runtime, OpenCV and FFmpeg let go of the interpreter's lock). What comes out does
+    not depend on their number. Frames held for each camera: see :class:`incamera.redaction.lane`.
     """
 
     def __init__(
@@ -60,15 +59,14 @@ class Redactor:
         Frames of several cameras may be mixed; each camera has tracks of its own. If decoding
         or a detector fails, so does the stream: there is no frame that was not looked at.
         """
-        lanes: dict[str, _Lane] = {}
+        lanes: dict[str, Lane] = {}
         with ThreadPoolExecutor(self.threads, "detect") as pool:
             try:
                 for frame in frames:
                     if frame.camera not in lanes:
-                        lanes[frame.camera] = _Lane(self, frame)
-                    lane = lanes[frame.camera]
-                    lane.push(frame, pool)
-                    yield from lane.settled()
+                        looks = partial(pool.submit, self._look)
+                        lanes[frame.camera] = Lane(self.policy, self.fill, looks, self.threads)
+                    yield from lanes[frame.camera].push(frame)
                 for lane in lanes.values():
                     yield from lane.rest()
             finally:
@@ -107,45 +105,3 @@ def _turned(box: Box, turns: int, frame: Frame) -> Box:
         case 3:
             return replace(box, x=box.y, y=height - box.x - box.w, w=box.h, h=box.w)
     return box
-
-
-class _Lane:
-    """One camera's frames on their way: being looked at, then waiting to be settled."""
-
-    def __init__(self, redactor: Redactor, first: Frame) -> None:
-        self._redactor = redactor
-        self._policy = redactor.policy
-        self._tracker = Tracker(redactor.policy, first.picture.width * first.picture.height)
-        self._fill = Fill(redactor.fill)
-        self._count = 0
-        self._looking: deque[tuple[Frame, Sights | None]] = deque()
-        self._waiting: deque[Frame] = deque()
-
-    def push(self, frame: Frame, pool: ThreadPoolExecutor) -> None:
-        """Take the next frame; of every ``stride`` frames one is looked at."""
-        due = self._count % self._policy.stride == 0
-        self._count += 1
-        self._looking.append((frame, pool.submit(self._redactor._look, frame) if due else None))
-        while len(self._looking) > 2 * self._redactor.threads:
-            self._see()
-
-    def settled(self) -> Iterator[RedactedFrame]:
-        """Frames about which enough is known."""
-        while len(self._waiting) > self._policy.ahead:
-            yield self._settle()
-
-    def rest(self) -> Iterator[RedactedFrame]:
-        """The frames left at the end of the stream."""
-        while self._looking:
-            self._see()
-            yield from self.settled()
-        while self._waiting:
-            yield self._settle()
-
-    def _see(self) -> None:
-        frame, sights = self._looking.popleft()
-        self._tracker.see(None if sights is None else sights.result())
-        self._waiting.append(frame)
-
-    def _settle(self) -> RedactedFrame:
-        return self._fill(self._waiting.popleft(), self._tracker.settle())

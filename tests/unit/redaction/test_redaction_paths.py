@@ -333,7 +333,7 @@ def test_a_failing_detector_leaves_nothing_half_done(tmp_path: Path) -> None:
     """The clip fails, its output never appears."""
     source = clip(tmp_path / "a.mp4", 30)
     with pytest.raises(UnavailableError):
-        redact_path(source, tmp_path / "b.mp4", redactor=Redactor([Broken(20)]))
+        redact_path(source, tmp_path / "b.mp4", redactor=Redactor([Broken(5)]))
     assert files(tmp_path) == {"a.mp4"}
 
 

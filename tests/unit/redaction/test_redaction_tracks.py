@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from incamera.recording.model import Box
 from incamera.redaction.model import Cover
-from incamera.redaction.policy import Policy
+from incamera.redaction.policy import Pace, Policy
 from incamera.redaction.tracks import Tracker
 
 LOOSE = Policy()
@@ -17,7 +17,9 @@ EXACT = Policy(
     plate=dataclasses.replace(LOOSE.plate, growth=0),
     margin=0,
     drift=0,
+    stray=0,
 )
+PACE = Pace(stride=1, reach=8, hold=4, carry=6, ahead=12, step=0.04)
 Sights = Sequence[Box] | None
 
 
@@ -25,12 +27,12 @@ def face(x: float, y: float = 50, score: float = 0.9, size: float = 20) -> Box:
     return Box(x, y, size, size, "face", score)
 
 
-def follow(sights: Sequence[Sights], policy: Policy = EXACT) -> list[list[Cover]]:
+def follow(sights: Sequence[Sights], pace: Pace = PACE) -> list[list[Cover]]:
     """What is destroyed in each frame, given what is detected in each, as a stream would."""
-    tracker, settled = Tracker(policy), []
+    tracker, settled = Tracker(EXACT, pace), []
     for number, boxes in enumerate(sights):
         tracker.see(boxes)
-        if number >= policy.ahead:
+        if number >= pace.ahead:
             settled.append(tracker.settle())
     while len(settled) < len(sights):
         settled.append(tracker.settle())
@@ -67,9 +69,9 @@ def test_a_face_is_covered_before_its_first_and_after_its_last_sight() -> None:
 
 
 def test_a_single_sure_sight_is_covered() -> None:
-    """Recall first: one detection of a high score needs no proof; it is held for less long."""
+    """Recall first: one detection of a high score needs no proof."""
     covers = follow([[]] * 20 + [[face(50, score=0.5)]] + [[]] * 20)
-    assert [i for i, each in enumerate(covers) if each] == list(range(18, 23))
+    assert [i for i, each in enumerate(covers) if each] == list(range(16, 25))
 
 
 def test_unsure_sights_that_nothing_confirms_are_noise() -> None:
@@ -123,9 +125,9 @@ def test_lost_for_longer_than_the_gap_is_lost() -> None:
 
 def test_with_a_stride_the_frames_between_are_filled() -> None:
     """Looking at every third frame, each frame is still covered."""
-    policy = dataclasses.replace(EXACT, stride=3)
+    pace = dataclasses.replace(PACE, stride=3, ahead=18)
     sights: list[Sights] = [[face(10 + 2 * i)] if i % 3 == 0 else None for i in range(40)]
-    covers = follow(sights, policy)
+    covers = follow(sights, pace)
     assert [each[0].box.x for each in covers] == [10 + 2 * i for i in range(40)]
 
 
@@ -138,18 +140,18 @@ def test_boxes_grow_by_kind_and_by_distance() -> None:
     assert (plate.x, plate.y, plate.w, plate.h) == (96, 98, 48, 24)
     tiny = policy.grown(Box(100, 100, 4, 4, "plate", 1))
     assert (tiny.x, tiny.w) == (99, 6)
-    assert policy.grown(Box(100, 100, 40, 20, "face", 1), away=4).w > grown.w
+    assert policy.grown(Box(100, 100, 40, 20, "face", 1), doubt=0.1).w > grown.w
 
 
 def test_memory_stays_flat_over_a_long_drive() -> None:
     """Ten thousand frames leave no more behind than a hundred."""
-    tracker = Tracker(EXACT)
+    tracker = Tracker(EXACT, PACE)
     for number in range(10_000):
         tracker.see([face(number % 500), face(37 * number % 900, 300, score=0.3)])
-        if number >= EXACT.ahead:
+        if number >= PACE.ahead:
             tracker.settle()
     assert len(tracker._tracks) < 60
-    assert max(len(track.sights) for track in tracker._tracks) < 40
+    assert max(len(track.places) for track in tracker._tracks) < 40
 
 
 def test_a_large_box_is_proven_by_a_sure_sight_only() -> None:
@@ -158,7 +160,7 @@ def test_a_large_box_is_proven_by_a_sure_sight_only() -> None:
     sure = [*doubtful[:15], [face(50, score=0.6, size=40)], *doubtful[15:]]
 
     def covered(sights: Sequence[Sights]) -> int:
-        tracker = Tracker(EXACT, area=200 * 200)
+        tracker = Tracker(EXACT, PACE, area=200 * 200)
         for boxes in sights:
             tracker.see(boxes)
         return sum(bool(tracker.settle()) for _ in sights)
