@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,12 +59,15 @@ class Redactor:
         or a detector fails, so does the stream: there is no frame that was not looked at.
         """
         lanes: dict[str, Lane] = {}
+
+        def sight(frame: Frame) -> Future[list[Box]]:
+            return pool.submit(self._look, frame)
+
         with ThreadPoolExecutor(self.threads, "detect") as pool:
             try:
                 for frame in frames:
                     if frame.camera not in lanes:
-                        looks = partial(pool.submit, self._look)
-                        lanes[frame.camera] = Lane(self.policy, self.fill, looks, self.threads)
+                        lanes[frame.camera] = Lane(self.policy, self.fill, sight, self.threads)
                     yield from lanes[frame.camera].push(frame)
                 for lane in lanes.values():
                     yield from lane.rest()
