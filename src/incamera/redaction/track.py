@@ -92,6 +92,12 @@ class Track:
             (t0, a) = self.sights[0]
             self.velocity = _velocity(a, box, frame - t0)
 
+    def expected(self, frame: int) -> list[Box]:
+        """Where a sight in ``frame`` may be: where it was carried to, and straight on."""
+        (t0, a), (t1, b) = self.sights[0], self.sights[-1]
+        vx, vy = _velocity(a, b, t1 - t0)
+        return [self.places[frame].box, _moved(b, vx * (frame - t1), vy * (frame - t1), 1.0)]
+
     def followed(self, frame: int) -> bool:
         """Whether the place in ``frame`` is worth following from."""
         return frame in self.places

@@ -28,7 +28,7 @@ from incamera.redaction import flow
 from incamera.redaction.flow import Luma
 from incamera.redaction.model import Cover
 from incamera.redaction.policy import Pace, Policy
-from incamera.redaction.track import Place, Track
+from incamera.redaction.track import Track
 
 __all__ = ["Tracker"]
 
@@ -131,23 +131,25 @@ def _assign(tracks: Sequence[Track], boxes: Sequence[Box], frame: int) -> list[t
     """Pairs (track, box) of the least sum of costs; pairs too far apart stay alone."""
     if not tracks or not boxes:
         return []
-    costs = np.array(
-        [[_cost(track.places[frame], box, frame - track.last) for box in boxes] for track in tracks]
-    )
+    costs = np.array([[_cost(track, box, frame) for box in boxes] for track in tracks])
     pairs: tuple[NDArray[np.intp], NDArray[np.intp]] = linear_sum_assignment(costs)
     return [(int(t), int(b)) for t, b in zip(*pairs, strict=True) if costs[t, b] < _NEVER]
 
 
-def _cost(expected: Place, box: Box, unseen: int) -> float:
+def _cost(track: Track, box: Box, frame: int) -> float:
+    """How unlikely ``box`` is a sight of ``track``, wherever that may be by now."""
+    return min(_way(place, box, frame - track.last) for place in track.expected(frame))
+
+
+def _way(expected: Box, box: Box, unseen: int) -> float:
     """How unlikely ``box`` is ``expected``, which was seen ``unseen`` frames ago."""
-    other = expected.box
-    if other.kind != box.kind:
+    if expected.kind != box.kind:
         return _NEVER
-    size = math.sqrt((other.w**2 + other.h**2 + box.w**2 + box.h**2) / 2)
-    across = box.x + box.w / 2 - other.x - other.w / 2
-    down = box.y + box.h / 2 - other.y - other.h / 2
+    size = math.sqrt((expected.w**2 + expected.h**2 + box.w**2 + box.h**2) / 2)
+    across = box.x + box.w / 2 - expected.x - expected.w / 2
+    down = box.y + box.h / 2 - expected.y - expected.h / 2
     distance = math.hypot(across, down) / size
-    growth = abs(math.log(box.w * box.h / (other.w * other.h)))
+    growth = abs(math.log(box.w * box.h / (expected.w * expected.h)))
     # A box moves at most about its own diagonal from frame to frame; less is known with time.
     if distance > min(2.0, 0.7 + 0.1 * unseen) or growth > math.log(4):
         return _NEVER
