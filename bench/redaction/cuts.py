@@ -49,6 +49,12 @@ class Cut:
     box: Rect
     levels: list[Picture] = field(default_factory=list)
 
+    @property
+    def brightness(self) -> float:
+        """Mean grey of the object itself."""
+        x, y, w, h = (round(v) for v in self.box)
+        return max(1.0, float(self.rgba[y : y + h, x : x + w, :3].mean()))
+
     def level(self, scale: float) -> tuple[Picture, float]:
         """The cut at the size just above ``scale``, and that size (1, 1/2, 1/4 or 1/8)."""
         if not self.levels:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from bench.redaction.cuts import Cut, Picture, Rect
 from bench.redaction.motion import Path, Pose, bounds, homography, projected
 
-SHUTTER = 0.45  # of the time between two frames
+SHUTTER = 0.35  # of the time between two frames
 NIGHT = 0.5  # of the day's light on what no headlight reaches
-LONGEST = 0.2  # of an object's height that motion may smear it
+LONGEST = 0.15  # of an object's height that motion may smear it: beyond it, nothing is legible
 
 
 def blur_length(path: Path, frame: int) -> float:

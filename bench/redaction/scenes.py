@@ -178,7 +178,8 @@ def _try(
     first = int(rng.integers(0, scene.frames - count + 1))
     way = path(rng, kind, style, scene.size, (first, count), height, cut.box[2] / cut.box[3])
     if scene.light == "night":  # plates throw the headlights back
-        gain = rng.uniform(0.95, 1.3) if kind == "plate" else rng.uniform(0.6, 1.0)
+        wanted = rng.uniform(110, 190) if kind == "plate" else rng.uniform(70, 130)
+        gain = min(2.0, max(0.6, wanted / cut.brightness))
     else:
         gain = rng.uniform(0.8, 1.1)
     return index, Object.on(number, cut, way, float(gain))
