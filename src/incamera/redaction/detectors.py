@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which detectors look at every frame, and how closely. None may be missing.
 
-A frame of a video is looked at once, at its own size: what is missed there is found in its
-neighbours. A picture that stands alone has no neighbours, so it is looked at more closely: small
-ones are enlarged (at twice the size 48 of 50 faces of 8-16 pixels are found at score 0.3, instead
-of 31), large ones are looked at in overlapping tiles besides the whole.
+A frame of a video is looked at quickly: what is missed there is found in its neighbours. A picture
+that stands alone has no neighbours, so it is looked at more closely: each detector enlarges what
+is small, as it knows best, and large pictures are looked at in overlapping tiles besides the whole.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 
 from incamera.errors import UnavailableError
 from incamera.recording.model import Box
-from incamera.redaction.model import Detector
+from incamera.redaction.model import CloseDetector, Detector
 
 __all__ = ["default_detectors", "look", "look_closely"]
 
@@ -27,7 +26,6 @@ Image = NDArray[np.uint8]
 _SAME = 0.5  # boxes of one kind that overlap by more (intersection over union) are one sight
 _TILE = 1280  # pixels of the longer side, as much as a detector takes in at full size
 _SHARED = 160  # pixels by which tiles overlap at least: what lies on a seam is whole in one
-_ENLARGED = 2.0  # at most: beyond it nothing more is found, and blur looks like faces
 
 
 def default_detectors() -> list[Detector]:
@@ -55,18 +53,23 @@ def look(detectors: Sequence[Detector], image: Image) -> list[Box]:
 
 
 def look_closely(detectors: Sequence[Detector], image: Image) -> list[Box]:
-    """As :func:`look`, for a picture that stands alone: enlarged if small, in tiles if large."""
-    height, width = image.shape[:2]
-    scale = min(_ENLARGED, _TILE / max(height, width))
-    if scale > 1:
-        size = (round(width * scale), round(height * scale))
-        larger = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
-        return [_moved(box, 0, 0, 1 / scale) for box in look(detectors, larger)]
-    boxes = look(detectors, image)
-    if scale < 1:
+    """As :func:`look`, for a picture that stands alone: each detector as closely as it can.
+
+    Large pictures are looked at in overlapping tiles besides the whole.
+    """
+    boxes = _closely(detectors, image)
+    if max(image.shape[:2]) > _TILE:
         for left, top, tile in _tiles(image):
-            boxes += [_moved(box, left, top) for box in look(detectors, tile)]
+            boxes += [_moved(box, left, top) for box in _closely(detectors, tile)]
     return _once(boxes)
+
+
+def _closely(detectors: Sequence[Detector], image: Image) -> list[Box]:
+    found: list[Box] = []
+    for detector in detectors:
+        see = detector.closely if isinstance(detector, CloseDetector) else detector.detect
+        found += see(image)
+    return _once(found)
 
 
 def _tiles(image: Image) -> Iterator[tuple[int, int, Image]]:
@@ -83,10 +86,8 @@ def _cuts(side: int) -> list[tuple[int, int]]:
     return [(start, start + length) for start in starts]
 
 
-def _moved(box: Box, left: int, top: int, scale: float = 1.0) -> Box:
-    return replace(
-        box, x=box.x * scale + left, y=box.y * scale + top, w=box.w * scale, h=box.h * scale
-    )
+def _moved(box: Box, left: int, top: int) -> Box:
+    return replace(box, x=box.x + left, y=box.y + top)
 
 
 def _once(boxes: list[Box]) -> list[Box]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from incamera.ids import Digest
 from incamera.recording.model import Box
 
-__all__ = ["Box", "Cover", "Detector"]
+__all__ = ["Box", "CloseDetector", "Cover", "Detector"]
 
 
 class Detector(Protocol):
@@ -25,6 +25,15 @@ class Detector(Protocol):
 
     def detect(self, image: NDArray[np.uint8]) -> list[Box]:
         """Boxes (not grown) in pixels of ``image``, RGB, uint8, height x width x 3."""
+        ...
+
+
+@runtime_checkable
+class CloseDetector(Detector, Protocol):
+    """A detector that can take its time with a picture that stands alone."""
+
+    def closely(self, image: NDArray[np.uint8]) -> list[Box]:
+        """As ``detect``, slower, and finding more."""
         ...
 
 

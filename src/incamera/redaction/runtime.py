@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Network"]
 
-Shape = tuple[int, int, int, int]  # 1, height, width, 3
+Shape = tuple[int, int, int, int]  # pictures, height, width, 3
 
 _MULTIPLE = 32  # what the sides are padded to: the stride of the deepest layer
 _OFTEN = 3  # pictures of one size after which the network is made for that size
@@ -47,12 +47,13 @@ class Network:
         middle: float = 0.0,
         spread: float = 1.0,
         threads: int = 1,
+        shape: Shape = (1, -1, -1, 3),
     ) -> None:
-        """``model``: ONNX, one input of 1 x 3 x height x width; ``outputs``: names, in order.
+        """``model``: ONNX, one input of n x 3 x height x width; ``outputs``: names, in order.
 
         The network sees (value - ``middle``) / ``spread``; what is padded is ``middle``.
-        ``threads``: processor cores for one picture. :class:`UnavailableError` if the runtime
-        cannot load the model.
+        ``threads``: processor cores for one picture. ``shape``: of the input, -1 what may vary.
+        :class:`UnavailableError` if the runtime cannot load the model.
         """
         self._outputs = list(outputs)
         self._padding = round(middle)
@@ -64,7 +65,7 @@ class Network:
         try:
             self._core = _openvino().Core()
             self._model = _fed_with_bytes(self._core.read_model(model), middle, spread)
-            self._any = self._compiled((1, -1, -1, 3))
+            self._any = self._compiled(shape)
         except RuntimeError as error:
             raise UnavailableError(f"a detector's network cannot be loaded: {error}") from error
 
@@ -84,6 +85,14 @@ class Network:
         else:
             mode = cv2.INTER_AREA if width < image.shape[1] else cv2.INTER_LINEAR
             pixels[0, :height, :width] = cv2.resize(image, size, interpolation=mode)
+        request.infer()
+        return [request.get_tensor(name).data for name in self._outputs]
+
+    def batch(self, images: NDArray[np.uint8]) -> list[NDArray[Any]]:
+        """The outputs for ``images`` of one size, n x height x width x 3; valid as above."""
+        count, height, width, _ = images.shape
+        request, pixels = self._request(self._any, (count, height, width, 3))
+        pixels[:] = images
         request.infer()
         return [request.get_tensor(name).data for name in self._outputs]
 
@@ -134,7 +143,7 @@ class Network:
 def _fed_with_bytes(model: openvino.Model, middle: float, spread: float) -> openvino.Model:
     """``model``, taking bytes as pictures lie in memory: 1 x height x width x 3."""
     library = _openvino()
-    model.reshape({model.inputs[0]: [1, 3, -1, -1]})
+    model.reshape({model.inputs[0]: [-1, 3, -1, -1]})
     before = library.preprocess.PrePostProcessor(model)
     before.input().tensor().set_element_type(library.Type.u8).set_layout(library.Layout("NHWC"))
     steps = before.input().preprocess().convert_element_type(library.Type.f32)
