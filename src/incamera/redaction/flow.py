@@ -97,11 +97,11 @@ class Luma:
 def _plane(picture: av.VideoFrame) -> tuple[int, NDArray[np.uint8]]:
     """Bits above eight, and a view of the plane that holds brightness."""
     layout = picture.format
-    first = layout.components[0]
-    planar = layout.is_planar or len(layout.components) == 1
-    if layout.is_rgb or not planar or first.bits not in {8, 10, 12, 16} or layout.is_big_endian:
+    # All whose first plane is brightness alone, its bits in the lower places.
+    usual = layout.name.startswith(("yuv", "gray", "nv")) and layout.is_planar
+    if not (usual or layout.name == "gray") or layout.is_big_endian:
         picture = picture.reformat(format="gray")
-        first = picture.format.components[0]
+    first = picture.format.components[0]
     plane = picture.planes[0]
     kind = np.dtype(np.uint8 if first.bits == 8 else "<u2")
     view: NDArray[np.uint8] = np.ndarray(

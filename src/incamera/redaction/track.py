@@ -24,8 +24,7 @@ class Place:
 
     box: Box
     doubt: float = 0.0  # more growth, as a share of the box
-    blind: int = 0  # of the frames since a sight, those through which it could not be followed
-    unlike: int = 0  # those in which it was not, or did not look like what was seen
+    blind: int = 0  # of the frames since a sight, those in which nothing like it was found
 
 
 @dataclass(slots=True)
@@ -37,7 +36,8 @@ class Track:
     proven: bool = False
     evidence: float = 0.0
     count: int = 0  # sights so far
-    first: int = 0  # frame of the first sight
+    birth: Box | None = None  # the first sight
+    first: int = 0  # its frame
     sights: list[tuple[int, Box]] = field(default_factory=list)  # the last few
     places: dict[int, Place] = field(default_factory=dict)
     faces: tuple[Tiles | None, Tiles | None] = (None, None)  # at the first and the last sight
@@ -60,7 +60,7 @@ class Track:
             self.evidence *= policy.memory ** ((frame - self.last) / self.pace.stride)
             self._bend(frame, box, policy)
         else:
-            self.first = frame
+            self.first, self.birth = frame, box
         # So close, a detector is sure of the real ones; what it doubts is a wall or a window.
         if box.w * box.h <= policy.broad * area:
             self.evidence += box.score
@@ -130,17 +130,14 @@ class Track:
         if step is not None:
             box = _moved(place.box, step.dx, step.dy, step.scale)
             seen = self.faces[1 if way > 0 else 0]
-            same = view is not None and flow.alike(seen, view.patch(box)) >= alike
-            unlike = place.unlike + (0 if same else 1)
-            self.places[frame] = Place(box, place.doubt, place.blind, unlike)
-            if way > 0:
-                vx, vy = self.velocity
-                self.velocity = (vx + _FRESH * (step.dx - vx), vy + _FRESH * (step.dy - vy))
-            return
-        dx, dy = self.hint(frame - way, way)
-        self.places[frame] = Place(
-            _moved(place.box, dx, dy, 1.0), place.doubt, place.blind + 1, place.unlike + 1
-        )
+            if view is not None and flow.alike(seen, view.patch(box)) >= alike:
+                self.places[frame] = Place(box, place.doubt, place.blind)
+                if way > 0:
+                    vx, vy = self.velocity
+                    self.velocity = (vx + _FRESH * (step.dx - vx), vy + _FRESH * (step.dy - vy))
+                return
+        box = _moved(place.box, *self.hint(frame - way, way), 1.0)
+        self.places[frame] = Place(box, place.doubt, place.blind + 1)
 
     def covered(self, frame: int, policy: Policy) -> Place | None:
         """Where the track is to be destroyed in ``frame``; None where it is not there."""
@@ -149,10 +146,15 @@ class Track:
             return place
         away = self.first - frame if frame < self.first else frame - self.last
         hold = self.pace.hold
-        if away > hold and (away > self.pace.carry or place.unlike > hold // 2):
+        if away > hold and (away > self.pace.carry or place.blind > hold // 2):
             return None
+        place = replace(place, box=_no_smaller(place.box, self.edge(frame)))
         rate = policy.stray if place.blind else policy.drift
         return replace(place, doubt=place.doubt + rate * away * self.pace.step)
+
+    def edge(self, frame: int) -> Box:
+        """The sight nearest to a frame before the first or after the last."""
+        return self.birth if frame < self.first and self.birth else self.sights[-1][1]
 
     def forget(self, frame: int) -> None:
         """Drop what is settled."""
@@ -198,6 +200,12 @@ def _shifted(box: Box, carried: Box, seen: Box, share: float) -> Box:
         score=min(box.score, seen.score),
         via="tracked",
     )
+
+
+def _no_smaller(box: Box, seen: Box) -> Box:
+    """``box`` about its middle at no less than the size of ``seen``: what hides it shrinks flow."""
+    w, h = max(box.w, seen.w), max(box.h, seen.h)
+    return replace(box, x=box.x - (w - box.w) / 2, y=box.y - (h - box.h) / 2, w=w, h=h)
 
 
 def _union(a: Box, b: Box) -> Box:
