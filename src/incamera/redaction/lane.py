@@ -21,6 +21,7 @@ from incamera.recording.model import Box, Frame, RedactedFrame
 from incamera.redaction.fill import Fill, FillKind
 from incamera.redaction.flow import Luma
 from incamera.redaction.policy import Policy
+from incamera.redaction.review.editing import Edit
 from incamera.redaction.tracks import Tracker
 
 __all__ = ["Lane"]
@@ -41,13 +42,19 @@ class Lane:
     """Takes the frames of one camera in order and gives them back redacted."""
 
     def __init__(
-        self, policy: Policy, fill: FillKind, look: Callable[[Frame], Sights], threads: int
+        self,
+        policy: Policy,
+        fill: FillKind,
+        look: Callable[[Frame], Sights],
+        threads: int,
+        edit: Edit | None = None,
     ) -> None:
-        """``look``: has a frame looked at, by one of ``threads`` threads."""
+        """``look``: has a frame looked at, by one of ``threads`` threads; ``edit``: has a say."""
         self._policy = policy
         self._look = look
         self._threads = threads
         self._fill = Fill(fill)
+        self._edit = edit
         self._early: list[_Entry] = []  # until the pace is known
         self._tracker: Tracker | None = None
         self._count = 0
@@ -115,4 +122,7 @@ class Lane:
 
     def _settle(self) -> RedactedFrame:
         assert self._tracker is not None
-        return self._fill(self._waiting.popleft(), self._tracker.settle())
+        frame, covers = self._waiting.popleft(), self._tracker.settle()
+        if self._edit is not None:
+            covers = list(self._edit(frame, covers, self._tracker.doubts))
+        return self._fill(frame, covers)

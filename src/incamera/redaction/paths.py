@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -22,6 +23,7 @@ from typing import BinaryIO, Protocol
 import incamera
 from incamera import durable
 from incamera.errors import InputError
+from incamera.ids import Digest
 from incamera.recording.video import VideoTrack
 from incamera.recording.writer import VideoWriter
 from incamera.redaction import report as lines
@@ -39,6 +41,7 @@ from incamera.redaction.plan import (
 )
 from incamera.redaction.policy import Policy
 from incamera.redaction.redactor import Redactor
+from incamera.redaction.review.editing import Edit, Editing, File
 
 __all__ = ["Options", "Outcome", "Progress", "redact_path"]
 
@@ -58,6 +61,7 @@ class Options:
     fill: FillKind = "solid"
     policy: Policy = field(default_factory=Policy)
     threads: int = 2
+    editing: Editing | None = None  # a person's eye: collects doubts, or applies corrections
 
 
 @dataclass(slots=True)
@@ -99,8 +103,16 @@ def redact_path(
     redactor = redactor or Redactor(
         fill=options.fill, policy=options.policy, threads=options.threads
     )
-    run = _Run(redactor, plan, progress)
+    if options.editing is not None:
+        files = [File(job.relative, job.source, job.frames) for job in plan.jobs]
+        options.editing.begin(files, _found_by(redactor))
+    run = _Run(redactor, plan, progress, options.editing)
     return run.folder(dest, report) if source.is_dir() else run.file(report)
+
+
+def _found_by(redactor: Redactor) -> Digest:
+    """Of what decides which boxes are found. How they are filled is no part of it."""
+    return settings_digest(incamera.__version__, redactor.models(), redactor.policy)
 
 
 def _check_report(report: Path, plan: Plan) -> None:
@@ -112,8 +124,11 @@ def _check_report(report: Path, plan: Plan) -> None:
 class _Run:
     """One call of :func:`redact_path`."""
 
-    def __init__(self, redactor: Redactor, plan: Plan, progress: Progress | None) -> None:
+    def __init__(
+        self, redactor: Redactor, plan: Plan, progress: Progress | None, editing: Editing | None
+    ) -> None:
         self._redactor = redactor
+        self._editing = editing
         self._plan = plan
         self._progress = progress
         self._before = 0  # frames of finished files, for the progress
@@ -139,6 +154,7 @@ class _Run:
             self._redactor.models(),
             self._redactor.fill,
             self._redactor.policy,
+            self._editing and self._editing.digest,
         )
         journal = Journal(dest, settings)
         good: list[str] = []
@@ -184,7 +200,8 @@ class _Run:
         try:
             check_inside(job.output, dest)
             durable.sweep(job.output)  # the journal's lock keeps other runs away
-            if (done := journal.done(job.relative, job.source, job.output)) is not None:
+            done = journal.done(job.relative, job.source, job.output)
+            if done is not None and (self._editing is None or self._editing.digest is not None):
                 return done
             durable.folder(job.output.parent)
             with journal.lines(job.relative) as file:
@@ -197,9 +214,13 @@ class _Run:
     def _redact(self, job: Job, report: BinaryIO | None) -> Done:
         return self._picture(job, report) if job.probe is None else self._video(job, report)
 
+    def _edit(self, job: Job) -> AbstractContextManager[Edit | None]:
+        return nullcontext() if self._editing is None else self._editing.file(job.relative)
+
     def _picture(self, job: Job, report: BinaryIO | None) -> Done:
         frame, kind = read_picture(job.source)
-        redacted = self._redactor.still(frame)
+        with self._edit(job) as edit:
+            redacted = self._redactor.still(frame, edit)
         kind = EXTENSIONS.get(job.output.suffix.lower(), kind)
         with durable.atomic(job.output) as file:
             write_picture(redacted, file, kind)
@@ -211,8 +232,8 @@ class _Run:
         assert job.probe is not None
         track = VideoTrack.single(job.probe)
         boxes = 0
-        with VideoWriter(job.output, job.probe) as writer:
-            for redacted in self._redactor.redact(track.frames()):
+        with VideoWriter(job.output, job.probe) as writer, self._edit(job) as edit:
+            for redacted in self._redactor.redact(track.frames(), edit):
                 boxes += len(redacted.boxes)
                 if report is not None:
                     report.write(lines.line(job.relative, redacted, redacted.time - track.start))

@@ -18,6 +18,7 @@ from incamera.redaction.fill import Fill, FillKind
 from incamera.redaction.lane import Lane
 from incamera.redaction.model import Cover, Detector
 from incamera.redaction.policy import Policy
+from incamera.redaction.review.editing import Edit
 
 __all__ = ["Redactor"]
 
@@ -52,11 +53,12 @@ class Redactor:
         """Digests of the detectors' weights, sorted: for the capsule's header."""
         return sorted({detector.digest for detector in self.detectors})
 
-    def redact(self, frames: Iterable[Frame]) -> Iterator[RedactedFrame]:
+    def redact(self, frames: Iterable[Frame], edit: Edit | None = None) -> Iterator[RedactedFrame]:
         """Every frame of ``frames``, redacted, in order within each camera.
 
         Frames of several cameras may be mixed; each camera has tracks of its own. If decoding
         or a detector fails, so does the stream: there is no frame that was not looked at.
+        ``edit`` decides last what is destroyed in each frame.
         """
         lanes: dict[str, Lane] = {}
 
@@ -67,18 +69,24 @@ class Redactor:
             try:
                 for frame in frames:
                     if frame.camera not in lanes:
-                        lanes[frame.camera] = Lane(self.policy, self.fill, sight, self.threads)
+                        lanes[frame.camera] = Lane(
+                            self.policy, self.fill, sight, self.threads, edit
+                        )
                     yield from lanes[frame.camera].push(frame)
                 for lane in lanes.values():
                     yield from lane.rest()
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
-    def still(self, frame: Frame) -> RedactedFrame:
+    def still(self, frame: Frame, edit: Edit | None = None) -> RedactedFrame:
         """One picture that stands alone."""
         policy = self.policy
-        boxes = [b for b in self._look(frame, look_closely) if b.score >= policy.rule(b).still]
-        covers = [Cover(policy.grown(box), number) for number, box in enumerate(boxes)]
+        boxes = self._look(frame, look_closely)
+        found = [Cover(policy.grown(box), number) for number, box in enumerate(boxes)]
+        covers = [cover for cover in found if cover.box.score >= policy.rule(cover.box).still]
+        if edit is not None:
+            doubts = [cover for cover in found if cover not in covers]
+            covers = list(edit(frame, covers, doubts))
         return Fill(self.fill)(frame, covers)
 
     def _look(self, frame: Frame, how: Look = look) -> list[Box]:

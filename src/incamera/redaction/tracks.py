@@ -47,6 +47,7 @@ class Tracker:
         self._seen = 0  # frames taken in
         self._settled = 0  # frames answered for; never more than were taken in
         self._numbers = 0
+        self.doubts: list[Cover] = []  # of the frame settled last: found there, and not proven
 
     def see(self, boxes: Sequence[Box] | None, view: Luma | None = None) -> None:
         """The next frame's detections; None if nobody looked at this frame.
@@ -115,11 +116,13 @@ class Tracker:
     def settle(self) -> list[Cover]:
         """What to destroy in the oldest frame not settled yet, grown."""
         frame, self._settled = self._settled, self._settled + 1
-        covers = [
-            Cover(self.policy.grown(place.box, place.doubt), track.number)
+        here = [
+            (track, Cover(self.policy.grown(place.box, place.doubt), track.number))
             for track in self._tracks
-            if track.proven and (place := track.covered(frame, self.policy)) is not None
+            if (place := track.covered(frame, self.policy)) is not None
         ]
+        covers = [cover for track, cover in here if track.proven]
+        self.doubts = [cover for track, cover in here if not track.proven]
         for track in self._tracks:
             track.forget(frame)
         self._tracks = [t for t in self._tracks if t.last + self._limit > frame]

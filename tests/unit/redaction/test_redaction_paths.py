@@ -231,7 +231,7 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
     failing = Redactor([Colours()])
     real, calls = failing.redact, 0
 
-    def stop(frames: object) -> object:
+    def stop(frames: object, edit: object = None) -> object:
         nonlocal calls
         calls += 1
         if calls == 2:
