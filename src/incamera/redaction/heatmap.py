@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -44,9 +44,15 @@ class Model:
     scales: tuple[float, ...]
     # The network's score that raises about 0.5 % false area; reported as _USUAL.
     thresholds: Mapping[Kind, float]
+    # For a picture that stands alone; empty: as the others.
+    close_scales: tuple[float, ...] = ()
+    close_thresholds: Mapping[Kind, float] = field(default_factory=dict)
 
 
 _USUAL = 0.3
+# A false alarm costs its area, so that large boxes must be surer: scores fall by the fourth root
+# of the height above so many pixels.
+_CALM = 40.0
 
 
 def shipped(name: str = _NAME) -> Model:
@@ -56,7 +62,9 @@ def shipped(name: str = _NAME) -> Model:
         path=_FOLDER / entry["file"],
         sha256=parse_digest(entry["sha256"], f"models.toml: {name}"),
         scales=tuple(float(scale) for scale in entry["scales"]),
+        close_scales=tuple(float(scale) for scale in entry["close_scales"]),
         thresholds={kind: float(entry["thresholds"][kind]) for kind in _KINDS},
+        close_thresholds={kind: float(entry["close_thresholds"][kind]) for kind in _KINDS},
     )
 
 
@@ -89,11 +97,6 @@ class HeatmapDetector:
         self.scales = tuple(scales or self.model.scales)
         self.longest = longest
         self.least = least
-        self._bend = [np.log(_USUAL) / np.log(self.model.thresholds[kind]) for kind in _KINDS]
-        self._floor = [
-            least ** (1 / bend) if kind in self.kinds else 2.0
-            for kind, bend in zip(_KINDS, self._bend, strict=True)
-        ]
         self._network = Network(
             _read(self.model),
             ["scores", "boxes"],
@@ -109,9 +112,21 @@ class HeatmapDetector:
 
     def detect(self, image: NDArray[np.uint8]) -> list[Box]:
         """What is seen in ``image``: RGB, uint8, height x width x 3. Boxes not grown."""
+        return self._found(image, self.scales, self.model.thresholds)
+
+    def closely(self, image: NDArray[np.uint8]) -> list[Box]:
+        """The same at the scales for a picture that stands alone."""
+        model = self.model
+        scales, usual = model.close_scales, model.close_thresholds
+        return self._found(image, scales or self.scales, usual or model.thresholds)
+
+    def _found(
+        self, image: NDArray[np.uint8], scales: Sequence[float], usual: Mapping[Kind, float]
+    ) -> list[Box]:
         height, width = image.shape[:2]
         fit = min(1.0, self.longest / max(height, width))
-        seen = [self._look(image, fit * scale) for scale in self.scales]
+        bend = np.array([np.log(_USUAL) / np.log(usual[kind]) for kind in _KINDS])
+        seen = [self._look(image, fit * scale, bend) for scale in scales]
         boxes = np.concatenate([part[0] for part in seen])
         scores = np.concatenate([part[1] for part in seen])
         kinds = np.concatenate([part[2] for part in seen])
@@ -128,18 +143,22 @@ class HeatmapDetector:
         return [box for box in found if box.w > 0 and box.h > 0]
 
     def _look(
-        self, image: NDArray[np.uint8], scale: float
+        self, image: NDArray[np.uint8], scale: float, bend: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
         """Boxes in pixels of ``image``, bent scores and kinds at one scale."""
         height, width = image.shape[:2]
         goal = (max(1, round(width * scale)), max(1, round(height * scale)))
         heat, sides = self._network(image, goal)
-        floor = np.array(self._floor, np.float32)[:, None, None]
-        kinds, rows, columns = np.nonzero(heat[0] > floor)
+        wanted = [kind in self.kinds for kind in _KINDS]
+        floor = np.where(wanted, self.least ** (1 / bend), 2.0).astype(np.float32)
+        kinds, rows, columns = np.nonzero(heat[0] > floor[:, None, None])
         boxes = sides[0][:, rows, columns].T.astype(np.float64)
         boxes *= np.array([width / goal[0], height / goal[1]] * 2)
         scores = heat[0][kinds, rows, columns].astype(np.float64)
-        return boxes, scores ** np.array(self._bend)[kinds], kinds
+        scores *= np.minimum(1.0, _CALM / np.maximum(boxes[:, 3], 1.0)) ** 0.25
+        scores **= bend[kinds]
+        calm = scores >= self.least
+        return boxes[calm], scores[calm], kinds[calm]
 
 
 def _widened(
