@@ -30,6 +30,7 @@ HEIGHT = 92  # pixels of a face in the film
 _LEAST = 64  # of a face in its picture, so that a face model can know it
 _GROWN = 1.3  # the report's boxes are faces grown by so much: the attacker undoes it
 _FILM = "egoblur-person.mp4"
+_EDGE = 6  # pixels of the box's rim, into which the encoder spreads what lies around it
 
 
 def things(data: Path, count: int) -> tuple[list[Thing], list[Picture]]:
@@ -103,7 +104,7 @@ def portraits(seen: Seen, *, inside: bool) -> dict[str, Picture]:
     for picture in seen.around:
         part = picture.copy()
         if inside:
-            high, wide = part.shape[0] // 4, part.shape[1] // 4
+            high, wide = part.shape[0] // 4 + _EDGE, part.shape[1] // 4 + _EDGE
             kept = part[high : part.shape[0] - high, wide : part.shape[1] - wide].copy()
             part[:] = kept.mean((0, 1)).astype(np.uint8)
             part[high : high + kept.shape[0], wide : wide + kept.shape[1]] = kept
