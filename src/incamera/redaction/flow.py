@@ -7,12 +7,13 @@ by how far they drew apart how it grew (Kalal, Mikolajczyk and Matas, "Forward-B
 ICPR 2010). Who has too few of them is not followed: nobody guesses here.
 
 Only luma is read, and only around the boxes: a square about each is scaled down to one small tile,
-all tiles are stacked into one picture, and OpenCV is called twice for all of them. A box costs
-about 0.15 ms, however large it is.
+all tiles are stacked into one picture, and OpenCV is called twice for all of them. So a box costs
+about the same, however large it is.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ from incamera.recording.model import Box
 __all__ = ["Luma", "Step", "alike", "follow"]
 
 Tiles = NDArray[np.uint8]
+Whole = NDArray[np.int64]
 Points = NDArray[np.float32]
 
 _TILE = 80  # pixels of a tile's side
@@ -40,6 +42,7 @@ _WINDOW = {"winSize": (9, 9), "maxLevel": 2, "criteria": (3, 8, 0.03)}
 _SPARSE = 16  # a cut is told by every so many pixels each way
 _OTHER, _MOST = 24, 0.5  # by so much brighter or darker is another picture, in this share of it
 _FLAT = 2.0  # steps of brightness: less is noise
+_SHOWN = 0.6  # of a box's sides must lie in the picture for it to be compared
 _PATCH = 12  # pixels a side at which two pictures of a box are compared
 
 
@@ -53,33 +56,55 @@ class Step:
 
 
 class Luma:
-    """The brightness of a decoded picture: height x width, uint8 or uint16, not copied."""
+    """The brightness of a decoded picture: height x width, uint8 or uint16, not copied.
+
+    Where large boxes are followed, halves of it are made, once.
+    """
 
     def __init__(self, picture: av.VideoFrame) -> None:
         """``picture`` must live as long as this does, and not be written to."""
         self._shift, self.plane = _plane(picture)
+        self._levels = [self.plane]
 
-    def square(self, left: int, top: int, side: int) -> Tiles:
-        """The pixels of a square, scaled down to a tile; edges are repeated outside."""
-        height, width = self.plane.shape
+    def level(self, number: int) -> NDArray[np.uint8]:
+        """The plane, so many times halved each way."""
+        while len(self._levels) <= number:
+            last = self._levels[-1]
+            half = (max(1, last.shape[1] // 2), max(1, last.shape[0] // 2))
+            even = last[: 2 * half[1], : 2 * half[0]]
+            self._levels.append(np.asarray(cv2.resize(even, half, interpolation=cv2.INTER_AREA)))
+        return self._levels[number]
+
+    def squares(self, corners: Whole, sides: Whole, levels: Whole) -> Tiles:
+        """Tiles of several squares, one below the other; see :meth:`square`."""
+        rows = zip(corners.tolist(), sides.tolist(), levels.tolist(), strict=True)
+        return np.concatenate([self.square(x, y, side, level) for (x, y), side, level in rows])
+
+    def square(self, left: int, top: int, side: int, level: int = 0) -> Tiles:
+        """The pixels of a square of ``level`` as a tile; edges are repeated outside."""
+        plane = self.level(level)
+        height, width = plane.shape
         x0, y0 = min(max(left, 0), width - 1), min(max(top, 0), height - 1)
         x1, y1 = max(min(left + side, width), x0 + 1), max(min(top + side, height), y0 + 1)
-        part = self.plane[y0:y1, x0:x1]
+        part = plane[y0:y1, x0:x1]
         if (x1 - x0, y1 - y0) != (side, side):
             # Wholly outside it is all edge: what is repeated must add up to the side again.
             before = (min(max(y0 - top, 0), side - 1), min(max(x0 - left, 0), side - 1))
             after = (side - (y1 - y0) - before[0], side - (x1 - x0) - before[1])
             part = np.pad(part, ((before[0], after[0]), (before[1], after[1])), mode="edge")
-        return self._eight_bits(part, _TILE)
+        return self._eight_bits(part, _TILE, cv2.INTER_LINEAR)
 
     def patch(self, box: Box) -> Tiles | None:
         """The inside of ``box`` at a fixed small size; None where little of it is visible."""
-        height, width = self.plane.shape
-        x0, y0 = max(0, round(box.x)), max(0, round(box.y))
-        x1, y1 = min(width, round(box.x + box.w)), min(height, round(box.y + box.h))
-        if x1 - x0 < max(4, box.w * 0.6) or y1 - y0 < max(4, box.h * 0.6):
+        level = max(0, int(max(box.w, box.h) / (4 * _PATCH)).bit_length())
+        plane, unit = self.level(level), 1 << level
+        height, width = plane.shape
+        x0, y0 = max(0, round(box.x / unit)), max(0, round(box.y / unit))
+        x1 = min(width, round((box.x + box.w) / unit))
+        y1 = min(height, round((box.y + box.h) / unit))
+        if x1 - x0 < max(4, box.w / unit * _SHOWN) or y1 - y0 < max(4, box.h / unit * _SHOWN):
             return None
-        return self._eight_bits(self.plane[y0:y1, x0:x1], _PATCH)
+        return self._eight_bits(plane[y0:y1, x0:x1], _PATCH, cv2.INTER_AREA)
 
     def cut(self, before: Luma) -> bool:
         """Whether another scene begins here: most of the picture is another than in ``before``."""
@@ -88,9 +113,9 @@ class Luma:
         a, b = (view.plane[::_SPARSE, ::_SPARSE].astype(np.int32) for view in (self, before))
         return bool((np.abs(a - b) >> self._shift > _OTHER).mean() > _MOST)
 
-    def _eight_bits(self, part: NDArray[np.uint8], side: int) -> Tiles:
+    def _eight_bits(self, part: NDArray[np.uint8], side: int, how: int) -> Tiles:
         if part.shape != (side, side):
-            part = np.asarray(cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA))
+            part = np.asarray(cv2.resize(part, (side, side), interpolation=how))
         return (part >> self._shift).astype(np.uint8) if self._shift else part
 
 
@@ -122,13 +147,15 @@ def follow(
     """
     if not boxes:
         return []
-    sides = np.array([max(box.w, box.h) for box in boxes])
-    spans = np.maximum(_TILE, np.ceil(sides * (_TILE / _FACE))).astype(np.int64)
-    middles = np.array([(box.x + box.w / 2, box.y + box.h / 2) for box in boxes])
+    sides = np.array([max(box.w, box.h) for box in boxes]) * (_TILE / _FACE)
+    levels = np.maximum(0, np.log2(sides / _TILE)).astype(np.int64)
+    units = 1 << levels
+    spans = np.maximum(_TILE, np.ceil(sides / units)).astype(np.int64)
+    middles = np.array([(box.x + box.w / 2, box.y + box.h / 2) for box in boxes]) / units[:, None]
     here = np.round(middles - spans[:, None] / 2).astype(np.int64)
-    there = here + np.round(np.array(hints)).astype(np.int64)
-    a = np.concatenate([before.square(x, y, s) for (x, y), s in zip(here, spans, strict=True)])
-    b = np.concatenate([after.square(x, y, s) for (x, y), s in zip(there, spans, strict=True)])
+    there = here + np.round(np.array(hints) / units[:, None]).astype(np.int64)
+    a, b = before.squares(here, spans, levels), after.squares(there, spans, levels)
+    spans, here, there = spans * units, here * units[:, None], there * units[:, None]
     scales = (_TILE / spans)[:, None, None]
     places = _grid(boxes)  # in pixels of the frame
     points = ((places - here[:, None]) * scales - 0.5 * (1 - scales)).astype(np.float32)
@@ -207,10 +234,10 @@ def alike(a: Tiles | None, b: Tiles | None) -> float:
     """
     if a is None or b is None:
         return 0.0
-    x, y = a.astype(np.float32), b.astype(np.float32)
-    means = float(x.mean()), float(y.mean())
+    x, y = a.astype(np.float32).ravel(), b.astype(np.float32).ravel()
+    means = float(x.sum()) / x.size, float(y.sum()) / y.size
     x, y = x - means[0], y - means[1]
-    sizes = float(np.sqrt((x * x).mean())), float(np.sqrt((y * y).mean()))
+    sizes = math.sqrt(float(x @ x) / x.size), math.sqrt(float(y @ y) / y.size)
     if max(sizes) < _FLAT:
         return float(abs(means[0] - means[1]) < _OTHER)
-    return float((x * y).mean()) / max(sizes[0] * sizes[1], 1e-6)
+    return float(x @ y) / x.size / max(sizes[0] * sizes[1], 1e-6)

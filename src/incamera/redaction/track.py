@@ -99,8 +99,9 @@ class Track:
         return [self.places[frame].box, _moved(b, vx * (frame - t1), vy * (frame - t1), 1.0)]
 
     def followed(self, frame: int) -> bool:
-        """Whether the place in ``frame`` is worth following from."""
-        return frame in self.places
+        """Whether it is worth following from ``frame``: not what was lost sight of long ago."""
+        place = self.places.get(frame)
+        return place is not None and place.blind <= self.pace.hold
 
     def hint(self, frame: int, way: int) -> tuple[float, float]:
         """Pixels the track should move from ``frame`` to the next one, forward or backward."""

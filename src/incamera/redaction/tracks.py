@@ -72,8 +72,8 @@ class Tracker:
                 track.faces = (track.faces[0] if track.count > 1 else patch, patch)
             if track.proven and not known:
                 born.append(track)
-        for track in born:
-            self._back(track)
+        for first in {track.first for track in born}:
+            self._back([track for track in born if track.first == first], first)
 
     @property
     def _limit(self) -> int:
@@ -107,11 +107,13 @@ class Tracker:
         for track in tracks:
             track.carry(frame, way, steps.get(track.number), after, self.policy.alike)
 
-    def _back(self, track: Track) -> None:
-        """Carry a track back from its first sight, as far as frames are still to be settled."""
-        first = track.first
+    def _back(self, tracks: Sequence[Track], first: int) -> None:
+        """Carry tracks back from their first sight, as far as they can be told to be there."""
         for frame in range(first - 1, max(self._settled, first - self.pace.carry) - 1, -1):
-            self._carry([track], frame, -1)
+            self._carry(tracks, frame, -1)
+            tracks = [t for t in tracks if t.covered(frame, self.policy) is not None]
+            if not tracks:
+                return
 
     def settle(self) -> list[Cover]:
         """What to destroy in the oldest frame not settled yet, grown."""
