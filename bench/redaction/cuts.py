@@ -52,8 +52,16 @@ class Cut:
     @property
     def brightness(self) -> float:
         """Mean grey of the object itself."""
+        return max(1.0, float(self._grey().mean()))
+
+    @property
+    def contrast(self) -> float:
+        """Standard deviation of its grey."""
+        return max(1.0, float(self._grey().std()))
+
+    def _grey(self) -> NDArray[np.float64]:
         x, y, w, h = (round(v) for v in self.box)
-        return max(1.0, float(self.rgba[y : y + h, x : x + w, :3].mean()))
+        return np.asarray(self.rgba[y : y + h, x : x + w, :3].mean(axis=2), np.float64)
 
     def level(self, scale: float) -> tuple[Picture, float]:
         """The cut at the size just above ``scale``, and that size (1, 1/2, 1/4 or 1/8)."""

@@ -28,7 +28,7 @@ from bench.redaction.painting import Bar, Light, blur_length, cover, paste
 from bench.redaction.scenes import Casting, Object, Scene, background, bars, objects, scenes
 
 SEEDS = {"dev": 11, "eval": 23}
-VERSION = 3  # of what the same seed gives: raise it when films change
+VERSION = 4  # of what the same seed gives: raise it when films change
 
 
 def encode(path: Path, pictures: Iterator[Picture], scene: Scene) -> None:

@@ -88,7 +88,7 @@ class Light:
     ) -> None:
         self.kind = kind
         night = kind == "night"
-        self._gamma = rng.uniform(1.5, 2.0) if night else rng.uniform(0.9, 1.15)
+        self._gamma = rng.uniform(1.3, 1.7) if night else rng.uniform(0.9, 1.15)
         self._tint = np.array([1.0, 0.94, 0.8]) if night and rng.random() < 0.6 else np.ones(3)
         self._gains = self._brightness(rng, kind, frames)
         sigma = rng.uniform(5, 10) if night else rng.uniform(1.0, 3.5)

@@ -37,6 +37,7 @@ SECONDS = (2.3, 3.1)
 EACH = 10  # objects of each kind that a film shall have
 SHORT = 0.3  # of the objects are seen for a second at most
 TRIES = 40  # to find a path that crosses no other
+DISCERNIBLE = 36.0  # standard deviation of grey that an object has at night at least
 UPSCALE = 1.15  # of a cut at most: more would only show its own blur
 TALLEST = {"face": (34.0, 150.0), "plate": (15.0, 80.0)}  # pixels, when nearest
 
@@ -179,7 +180,7 @@ def _try(
     way = path(rng, kind, style, scene.size, (first, count), height, cut.box[2] / cut.box[3])
     if scene.light == "night":  # plates throw the headlights back
         wanted = rng.uniform(110, 190) if kind == "plate" else rng.uniform(70, 130)
-        gain = min(2.0, max(0.6, wanted / cut.brightness))
+        gain = min(3.0, max(0.6, wanted / cut.brightness, DISCERNIBLE / cut.contrast))
     else:
         gain = rng.uniform(0.8, 1.1)
     return index, Object.on(number, cut, way, float(gain))

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames a second from file to file: `incamera redact`, `deface`, and decode + encode alone.
 
-The commands are timed as a user starts them, loading of models included. At 1280 x 960 (a driving
-clip made larger, forth and back) both sides of the ratio run inside one process with models
-loaded, since that ratio is about the work. `cameras`: the share of what eight cameras film at 36
-frames a second that this machine keeps up with.
+The commands are timed as a user starts them, loading of models included; since `udacity-highway`
+has 38 frames only, it is run a second time forth and back, so that the work outweighs the start.
+At 1280 x 960 (a driving clip made larger, forth and back) both sides of the ratio run inside one
+process with models loaded, since that ratio is about the work. `cameras`: the share of what eight
+cameras film at 36 frames a second that this machine keeps up with.
 """
 
 from __future__ import annotations
@@ -42,9 +43,15 @@ def facts(path: Path) -> dict[str, Any]:
     return {"frames": count, "size": list(size)}
 
 
-def driving(clips: Path, path: Path, frames: int, size: tuple[int, int] = (1280, 960)) -> Path:
+def driving(
+    clips: Path,
+    path: Path,
+    frames: int,
+    clip: str = "udacity-lane",
+    size: tuple[int, int] = (1280, 960),
+) -> Path:
     """A driving clip brought to ``size``, forth and back until it has ``frames`` frames."""
-    scene = Scene(path.name, "udacity-lane", size, frames, 36, "day", CODING, 0, 0)
+    scene = Scene(path.name, clip, size, frames, 36, "day", CODING, 0, 0)
     encode(path, background(scene, clips), scene)
     return path
 
@@ -76,7 +83,8 @@ def against_deface(clip: Path, deface: Path | None, folder: Path) -> dict[str, A
         other = folder / f"deface-{clip.name}"
         call = [str(deface), str(clip), "-o", str(other)]
         out["deface"] = _row(call, other, source["frames"])
-        out["times_as_fast"] = round(out["deface"]["seconds"] / out["incamera"]["seconds"], 2)
+        for key, unit in (("times_as_fast", "seconds"), ("times_as_fast_cpu", "cpu_seconds")):
+            out[key] = round(out["deface"][unit] / out["incamera"][unit], 2)
     return out
 
 
@@ -110,14 +118,18 @@ def against_plain(clips: Path, folder: Path, frames: int) -> dict[str, Any]:
 
 
 def run(data: Path, *, deface: Path | None = None, limit: int | None = None) -> dict[str, Any]:
-    """Both comparisons; ``limit``: frames of the 1280 x 960 film."""
+    """Both comparisons; ``limit``: frames of the films made longer."""
     out: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="incamera-bench-") as made:
-        for name in CLIPS:
-            print(f"speed: {name}", file=sys.stderr)
-            out[name] = against_deface(data / "clips" / name, deface, Path(made))
+        sources = [data / "clips" / name for name in CLIPS]
+        longer = Path(made) / "udacity-highway-longer.mp4"
+        frames = limit or FRAMES
+        sources.append(driving(data / "clips", longer, frames, "udacity-highway", (1280, 720)))
+        for source in sources:
+            print(f"speed: {source.name}", file=sys.stderr)
+            out[source.name] = against_deface(source, deface, Path(made))
         print("speed: 1280 x 960", file=sys.stderr)
-        out["1280x960"] = against_plain(data / "clips", Path(made), limit or FRAMES)
+        out["1280x960"] = against_plain(data / "clips", Path(made), frames)
     if deface is None:
         out["deface"] = "not run: give --deface PATH/TO/deface"
     return out
