@@ -84,7 +84,7 @@ class Policy:
         def frames(seconds: float, least: int) -> int:
             return max(least, min(round(seconds / step), _MOST))
 
-        stride = frames(1 / self.looks, 1)
+        stride = min(frames(1 / self.looks, 1), _MOST // 3)
         reach = max(frames(self.gap, 2), 2 * stride)
         carry = frames(self.carry, 1)
         return Pace(

@@ -15,6 +15,8 @@ __all__ = ["Place", "Track"]
 
 _HISTORY = 4  # sights the velocity is taken from
 _FRESH = 0.5  # of the velocity is the last step's
+_PART = 0.9  # of a side: a sight that is smaller shows a part only
+_FADING = 0.95  # of its sides: as much of the whole is remembered from sight to sight
 _TORN = 0.35  # of the box's size: so far from its sight, a carried box was not the thing seen
 
 
@@ -36,12 +38,34 @@ class Track:
     proven: bool = False
     evidence: float = 0.0
     count: int = 0  # sights so far
+    torn: int = 0  # frames before the last sight in which what was carried did not lead to it
     birth: Box | None = None  # the first sight
     first: int = 0  # its frame
     sights: list[tuple[int, Box]] = field(default_factory=list)  # the last few
     places: dict[int, Place] = field(default_factory=dict)
     faces: tuple[Tiles | None, Tiles | None] = (None, None)  # at the first and the last sight
     velocity: tuple[float, float] = (0.0, 0.0)  # pixels a frame, at the newest place
+
+    def ghost(self, frame: int) -> Track:
+        """Another that was first seen at the last sight: to carry back what lies before that."""
+        box = self.sights[-1][1]
+        return Track(
+            self.number,
+            self.pace,
+            first=frame,
+            birth=box,
+            sights=[(frame, box)],
+            places={frame: Place(box)},
+            faces=(self.faces[1], self.faces[1]),
+            velocity=self.velocity,
+        )
+
+    def unite(self, ghost: Track) -> None:
+        """Cover where the ghost was, too."""
+        for frame, place in ghost.places.items():
+            mine = self.places.get(frame)
+            if mine is not None and not place.blind and frame < ghost.first:
+                self.places[frame] = replace(mine, box=_union(mine.box, place.box))
 
     @property
     def early(self) -> bool:
@@ -56,13 +80,14 @@ class Track:
 
     def see(self, frame: int, box: Box, policy: Policy, area: float) -> None:
         """Note a sight, and bend what was carried to it since the one before."""
+        seen, box = box, self._whole(frame, box)
         if self.sights:
             self.evidence *= policy.memory ** ((frame - self.last) / self.pace.stride)
             self._bend(frame, box, policy)
         else:
             self.first, self.birth = frame, box
         # So close, a detector is sure of the real ones; what it doubts is a wall or a window.
-        if box.w * box.h <= policy.broad * area:
+        if seen.w * seen.h <= policy.broad * area:
             self.evidence += box.score
         self.sights = [*self.sights[1 - _HISTORY :], (frame, box)]
         self.count += 1
@@ -70,11 +95,22 @@ class Track:
         rule = policy.rule(box)
         self.proven |= box.score >= rule.sure or self.evidence >= rule.proof
 
+    def _whole(self, frame: int, box: Box) -> Box:
+        """``box`` and what of the thing may be hidden or beyond the edge, as it was seen before."""
+        place = self.places.get(frame)
+        if place is None or place.blind:
+            return box
+        known = _shrunk(place.box, _FADING)
+        if box.w >= known.w * _PART and box.h >= known.h * _PART:
+            return box
+        return _union(box, known) if _off(known, box) < 1 else box
+
     def _bend(self, frame: int, box: Box, policy: Policy) -> None:
         """Settle the frames since the last sight, now that ``box`` is known to end them."""
         start, before = self.sights[-1]
         carried = self.places[frame]
         off = _off(carried.box, box)
+        self.torn = frame - start - 1 if carried.blind or off > _TORN else 0
         for at in range(start + 1, frame):
             share = (at - start) / (frame - start)
             line = _between(before, box, share)
@@ -82,7 +118,7 @@ class Track:
             place = self.places.get(at)
             if place is None:  # settled long ago
                 continue
-            if carried.blind or off > _TORN:
+            if self.torn:
                 merged = _union(line, _shifted(place.box, carried.box, box, share))
                 self.places[at] = Place(merged, policy.stray * away)
             else:
@@ -115,7 +151,7 @@ class Track:
             later = self.places.get(frame + frames)
             if later is not None and frame + frames <= self.last:
                 return _velocity(later.box, here, frames)
-        return (0.0, 0.0)
+        return (-self.velocity[0], -self.velocity[1])
 
     def carry(
         self, frame: int, way: int, step: Step | None, view: Luma | None, alike: float
@@ -201,6 +237,11 @@ def _shifted(box: Box, carried: Box, seen: Box, share: float) -> Box:
         score=min(box.score, seen.score),
         via="tracked",
     )
+
+
+def _shrunk(box: Box, share: float) -> Box:
+    w, h = box.w * share, box.h * share
+    return replace(box, x=box.x + (box.w - w) / 2, y=box.y + (box.h - h) / 2, w=w, h=h)
 
 
 def _no_smaller(box: Box, seen: Box) -> Box:

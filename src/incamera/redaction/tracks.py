@@ -62,7 +62,7 @@ class Tracker:
         sights = [box for box in boxes if self._counts(box)]
         live = [t for t in self._tracks if frame - t.last <= self.pace.reach]
         owner = {box: live[track] for track, box in _assign(live, sights, frame)}
-        born = []
+        born, torn = [], []
         for number, sight in enumerate(sights):
             track = owner.get(number) or self._begin()
             known = track.proven and not track.early
@@ -72,6 +72,9 @@ class Tracker:
                 track.faces = (track.faces[0] if track.count > 1 else patch, patch)
             if track.proven and not known:
                 born.append(track)
+            if track.torn:
+                torn.append(track)
+        self._mend(torn, frame)
         for first in {track.first for track in born}:
             self._back([track for track in born if track.first == first], first)
 
@@ -114,6 +117,18 @@ class Tracker:
             tracks = [t for t in tracks if t.covered(frame, self.policy) is not None]
             if not tracks:
                 return
+
+    def _mend(self, tracks: Sequence[Track], frame: int) -> None:
+        """Carry back what is seen in ``frame`` as far as it was lost, and cover that way too."""
+        ghosts = [track.ghost(frame) for track in tracks]
+        most = max((track.torn for track in tracks), default=0)
+        for at in range(frame - 1, max(frame - most, self._settled) - 1, -1):
+            self._carry(
+                [g for g, t in zip(ghosts, tracks, strict=True) if frame - at <= t.torn], at, -1
+            )
+        for ghost, track in zip(ghosts, tracks, strict=True):
+            track.unite(ghost)
+            track.torn = 0
 
     def settle(self) -> list[Cover]:
         """What to destroy in the oldest frame not settled yet, grown."""
