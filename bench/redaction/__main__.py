@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.redaction import annexb, composites, memory, peers_faces, pictures, speed
+from bench.redaction import annexb, composites, memory, pictures, speed
 from incamera.errors import Error
 
 Part = Callable[[argparse.Namespace], Mapping[str, Any]]
@@ -34,14 +34,14 @@ def _pictures(args: argparse.Namespace) -> Mapping[str, Any]:
         args.data,
         limit=args.limit,
         peers=args.peers,
-        face_peers=args.face_peers.split(","),
+        faces=args.face_peers.split(","),
         threads=args.threads,
     )
 
 
 def _composites(args: argparse.Namespace) -> Mapping[str, Any]:
-    wanted = set(args.face_peers.split(",")) & {pictures.DEFACE}
-    peers = {name: find for name, find in peers_faces.finders().items() if name in wanted}
+    # Frame by frame with its own threshold and mask is what deface does; others are libraries.
+    peers = pictures.face_peers({pictures.DEFACE} & set(args.face_peers.split(",")))
     return composites.run(
         args.data,
         args.cache,

@@ -25,6 +25,7 @@ LEAST = {"face": 32.0, "plate": 16.0}
 VISIBLE = 0.5
 INSIDE = 0.95
 FEWEST = 3
+AWAY = 2.0  # the same, for what is false and no mere halo of a moving object
 MARGIN = 0.5  # by which a truth box is grown, in all, before what lies outside is called false
 STEPS = {"face": (32, 48, 80), "plate": (16, 24, 40)}
 
@@ -164,9 +165,9 @@ def conditions(
 
 
 def false_area(
-    film: Mapping[str, Any], boxes: Boxes, beside: Boxes | None = None
+    film: Mapping[str, Any], boxes: Boxes, beside: Boxes | None = None, margin: float = MARGIN
 ) -> tuple[int, int]:
-    """Pixels covered outside all objects (grown by MARGIN), and pixels in all.
+    """Pixels covered outside all objects (grown by ``margin``), and pixels in all.
 
     ``beside``: boxes that do not count as false either.
     """
@@ -175,7 +176,7 @@ def false_area(
     truth: dict[int, list[Rect]] = {}
     for track in film["tracks"]:
         for frame, x, y, w, h, *_ in track["sights"]:
-            dx, dy = w * MARGIN / 2, h * MARGIN / 2
+            dx, dy = w * margin / 2, h * margin / 2
             truth.setdefault(frame, []).append((x - dx, y - dy, w + 2 * dx, h + 2 * dy))
     total = 0
     for frame, rows in boxes.items():

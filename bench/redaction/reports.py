@@ -17,13 +17,18 @@ from incamera.redaction.report import read_report
 Report = dict[str, dict[int, list[tuple[Any, ...]]]]
 
 
-def redacted(folder: Path, redactor: Redactor | None = None) -> Report:
-    """The report on a folder of films or pictures, redacted as `incamera redact` does."""
+def redacted(folder: Path, redactor: Redactor | None = None, keep: Path | None = None) -> Report:
+    """The report on a folder of films or pictures, redacted as `incamera redact` does.
+
+    ``keep``: where to leave the report itself too.
+    """
     with tempfile.TemporaryDirectory(prefix="incamera-bench-") as out:
         report = Path(out) / "report.jsonl"
         outcome = redact_path(folder, Path(out) / "safe", report=report, redactor=redactor)
         if outcome.faults:
             raise InputError(f"not all was redacted: {'; '.join(outcome.faults[:3])}")
+        if keep is not None:
+            shutil.copyfile(report, keep)
         return loaded(report)
 
 

@@ -109,6 +109,9 @@ def test_false_area_is_what_is_covered_beside_all_objects() -> None:
     assert leaks.false_area(one, {0: [(50, 30, 40, 40), (50, 30, 45, 40)]}) == (0, 200_000)
     assert leaks.false_area(one, {0: [(0, 0, 10, 10), (5, 0, 10, 10)]}) == (150, 200_000)
     assert leaks.false_area(one, {0: [(0, 0, 10, 10)]}, {0: [(0, 0, 10, 5)]}) == (50, 200_000)
+    # Just outside the grown object, and away from it.
+    assert leaks.false_area(one, {0: [(100, 30, 10, 10)]}) == (100, 200_000)
+    assert leaks.false_area(one, {0: [(100, 30, 10, 10)]}, margin=leaks.AWAY) == (0, 200_000)
     # After the object is gone, a box left where it was is false.
     assert leaks.false_area(one, {1: [(50, 30, 40, 40)]}) == (1600, 200_000)
 
