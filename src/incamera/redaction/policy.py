@@ -57,8 +57,8 @@ class Policy:
     memory: float = 0.8  # of a track's sum is kept from look to look
     looks: float = 6.5  # a second, about
     gap: float = 1.0  # a track may be lost and found again; filled in between
-    hold: float = 0.15  # covered before the first and after the last sight, whatever is seen there
-    carry: float = 0.8  # the same, as long as what was seen can be followed in the pictures
+    hold: float = 0.12  # covered before the first and after the last sight, whatever is seen there
+    carry: float = 1.2  # the same, as long as what was seen can be followed in the pictures
     alike: float = 0.5  # correlation at which what is followed still is what was seen
     margin: float = 1.0  # pixels at least, on each side: small boxes are the least exact
     # More growth, as a share of the box, for each second between it and its nearest sight:

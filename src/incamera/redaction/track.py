@@ -123,7 +123,7 @@ class Track:
                 self.places[at] = Place(merged, policy.stray * away)
             else:
                 merged = _shifted(place.box, carried.box, box, share)
-                self.places[at] = Place(merged, policy.drift * away + off / 2)
+                self.places[at] = Place(merged, policy.drift * away + off / 4)
         if carried.blind or off > _TORN:
             (t0, a) = self.sights[0]
             self.velocity = _velocity(a, box, frame - t0)
