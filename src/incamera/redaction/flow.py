@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from incamera.errors import InputError
 from incamera.recording.model import Box
 
 __all__ = ["Luma", "Step", "alike", "follow"]
@@ -62,7 +63,10 @@ class Luma:
     """
 
     def __init__(self, picture: av.VideoFrame) -> None:
-        """``picture`` must live as long as this does, and not be written to."""
+        """``picture`` is not to be written to any more.
+
+        :class:`InputError` if its pixels cannot be read.
+        """
         self._shift, self.plane = _plane(picture)
         self._levels = [self.plane]
 
@@ -125,7 +129,11 @@ def _plane(picture: av.VideoFrame) -> tuple[int, NDArray[np.uint8]]:
     # All whose first plane is brightness alone, its bits in the lower places.
     usual = layout.name.startswith(("yuv", "gray", "nv")) and layout.is_planar
     if not (usual or layout.name == "gray") or layout.is_big_endian:
-        picture = picture.reformat(format="gray")
+        try:
+            picture = picture.reformat(format="gray")
+        except (av.error.FFmpegError, ValueError) as error:
+            name = layout.name
+            raise InputError(f"pixel format {name} cannot be redacted: {error}") from error
     first = picture.format.components[0]
     plane = picture.planes[0]
     kind = np.dtype(np.uint8 if first.bits == 8 else "<u2")

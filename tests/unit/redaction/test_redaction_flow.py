@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from incamera.errors import InputError
 from incamera.recording.model import Box
 from incamera.redaction.flow import Luma, alike, follow
 from incamera.redaction.policy import Policy
@@ -105,6 +106,21 @@ def test_brightness_is_read_from_every_format(layout: str) -> None:
     assert abs(step.dx - 3) < 0.2
     assert after.cut(before) is False
     assert view(texture(9), layout).cut(view(np.zeros_like(street), layout)) is True
+
+
+def test_pixels_that_cannot_be_read_fail_the_film() -> None:
+    """As an error about the input, not as one of a library."""
+
+    class Opaque:
+        def __init__(self, real: av.VideoFrame) -> None:
+            self.format = real.format
+
+        def reformat(self, **_: object) -> None:
+            raise ValueError("no such conversion")
+
+    packed = av.VideoFrame.from_ndarray(texture(), format="gray").reformat(format="bgr24")
+    with pytest.raises(InputError, match="bgr24"):
+        Luma(Opaque(packed))  # type: ignore[arg-type]
 
 
 def test_patches_are_compared_by_structure_not_by_light() -> None:
