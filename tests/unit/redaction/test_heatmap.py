@@ -128,9 +128,19 @@ def test_shipped_model_is_the_one_described() -> None:
     assert len(data) < 4_000_000
 
 
-def test_scales_that_disagree_widen_the_box() -> None:
-    """A kept box covers what another scale, half as sure or more, saw of the same plate."""
+def test_where_scales_disagree_the_one_that_saw_best_is_heard() -> None:
+    """Edges come from the scale that showed the plate at the height the network knows best."""
     boxes = np.array([[10, 10, 40, 10], [6, 9, 40, 12], [12, 12, 40, 20], [200, 50, 9, 9]], float)
-    scores, kinds = np.array([0.9, 0.5, 0.3, 0.8]), np.zeros(4, np.int64)
-    wide = heatmap._widened(boxes, scores, kinds, np.array([0, 3]))
-    assert wide.tolist() == [[6, 9, 44, 12], [200, 50, 9, 9]]
+    scores, kinds = np.array([0.9, 0.8, 0.3, 0.8]), np.zeros(4, np.int64)
+    shown = np.array([8.0, 30.0, 30.0, 9.0])
+    agreed = heatmap._agreed(boxes, scores, kinds, shown, np.array([0, 3]))
+    assert np.abs(agreed[0] - boxes[1]).max() < 0.3
+    assert np.allclose(agreed[1], boxes[3])
+
+
+def test_a_close_plate_is_left_to_the_smallest_scale() -> None:
+    """Enlarged, a piece of a close plate looks like a plate: such boxes do not count."""
+    image = np.full((240, 640, 3), 70, np.uint8)
+    found = HeatmapDetector(least=0.05, scales=(1.0, 0.25))
+    raw = found._look(image, 1.0, np.ones(2), 48.0)
+    assert all(height <= 48.0 for height in raw[3])
