@@ -64,7 +64,11 @@ def read_picture(path: Path) -> tuple[Frame, str]:
     except (Image.DecompressionBombError, OverflowError) as error:
         raise InputError(f"{path}: too large for a picture: {error}") from error
     pixels = np.ascontiguousarray(upright)
-    picture = av.VideoFrame.from_ndarray(pixels, format="gray" if pixels.ndim == 2 else "rgb24")
+    try:
+        picture = av.VideoFrame.from_ndarray(pixels, format="gray" if pixels.ndim == 2 else "rgb24")
+    except av.FFmpegError as error:  # no pixels, or a side that no decoder would take
+        size = f"{upright.width} x {upright.height}"
+        raise InputError(f"{path}: not a picture's size: {size} pixels") from error
     return Frame(path.name, 0, 0, Fraction(1), 0.0, picture), kind
 
 
