@@ -52,13 +52,13 @@ class Policy:
     """
 
     face: Rule = Rule(low=0.2, sure=0.4, proof=0.45, still=0.2, growth=0.3)
-    plate: Rule = Rule(low=0.2, sure=0.4, proof=0.5, still=0.3, growth=0.2)
-    broad: float = 0.03  # of the frame's area: a larger box is proven by a sure sight only
+    plate: Rule = Rule(low=0.2, sure=0.45, proof=0.6, still=0.3, growth=0.2)
+    broad: float = 0.003  # of the frame's area: a larger box is proven by a sure sight only
     memory: float = 0.8  # of a track's sum is kept from look to look
     looks: float = 6.5  # a second, about
     gap: float = 1.0  # a track may be lost and found again; filled in between
-    hold: float = 0.12  # covered before the first and after the last sight, whatever is seen there
-    carry: float = 1.2  # the same, as long as what was seen can be followed in the pictures
+    hold: float = 0.1  # covered before the first and after the last sight, whatever is seen there
+    carry: float = 0.8  # the same, as long as what was seen can be followed in the pictures
     alike: float = 0.5  # correlation at which what is followed still is what was seen
     margin: float = 1.0  # pixels at least, on each side: small boxes are the least exact
     # More growth, as a share of the box, for each second between it and its nearest sight:

@@ -46,14 +46,14 @@ def reference(image: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
 
 @pytest.mark.parametrize(("height", "width"), [(96, 160), (75, 131)])
 def test_outputs_are_those_of_the_reference_runtime(height: int, width: int) -> None:
-    """Half precision moves scores by a few hundredths, where the reference sees something."""
+    """Half precision moves scores by a tenth at most, and boxes by a pixel or two."""
     image = picture(height, width)
     scores, boxes = network()(image, (width, height))
     wanted, edges = reference(image)
     assert scores.shape == wanted.shape
     # Rounding moves a peak to the cell beside it, where the two are alike.
     near = [cv2.dilate(part[0].transpose(1, 2, 0), np.ones((3, 3))) for part in (scores, wanted)]
-    assert np.abs(near[0] - near[1]).max() < 0.08
+    assert np.abs(near[0] - near[1]).max() < 0.15
     # In the way that matters, too: boxes of what is seen, to a tenth of their size.
     seen = wanted.max(axis=1) > 0.1
     far = np.abs(boxes - edges).max(axis=1)[seen]
