@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from bench.redaction import peers_faces, peers_plates, reports
 from incamera.errors import Error
-from incamera.redaction.model import Box, Detector
+from incamera.redaction.model import Box
 from training import measure
 
 Picture = NDArray[np.uint8]
@@ -41,12 +41,11 @@ ROUNDS = 9
 DEFACE, DEFACE_LEAST, DEFACE_GROWTH = "deface", 0.2, 0.6  # its default mask adds 0.3 a side
 
 
-def own(detectors: Sequence[Detector], kind: str) -> Finder:
-    """What our detectors find, of one kind."""
+def own(look: Callable[[Picture], list[Box]], kind: str) -> Finder:
+    """What a detector of ours finds, of one kind."""
 
     def find(image: Picture) -> list[Row]:
-        boxes: list[Box] = [box for detector in detectors for box in detector.detect(image)]
-        return [(b.x, b.y, b.w, b.h, b.score) for b in boxes if b.kind == kind]
+        return [(b.x, b.y, b.w, b.h, b.score) for b in look(image) if b.kind == kind]
 
     return find
 
@@ -58,11 +57,15 @@ def ours(kind: str, threads: int) -> dict[str, Finder]:
         from incamera.redaction.heatmap import HeatmapDetector
 
         net = HeatmapDetector(kinds=("plate", "face"), least=LEAST, threads=threads)
-        out["incamera"] = own([net], kind)
+        out["incamera"] = own(net.detect, kind)
+        out["incamera-closely"] = own(net.closely, kind)
         if kind == "face":
             from incamera.redaction.centerface import CenterFace
 
-            out["incamera-centerface"] = own([CenterFace(least=LEAST, threads=threads)], kind)
+            for glance in (0.5, 0.75, 1.0):
+                face = CenterFace(least=LEAST, glance=glance, threads=threads)
+                out[f"centerface-{glance}-again"] = own(face.detect, kind)
+            out["centerface-closely"] = own(face.closely, kind)
     except (ImportError, Error) as error:
         print(f"pictures: {error}", file=sys.stderr)
     return out

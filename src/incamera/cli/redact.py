@@ -41,7 +41,8 @@ class _Said:
     type=click.Choice(["solid", "mosaic"]),
     default="solid",
     show_default=True,
-    help="One colour, or a grid of at most 5x5 means. Never a blur: blurs can be undone.",
+    help="One colour hides who it was. A grid of at most 5x5 means looks better, but who has a "
+    "list of candidates can match it. Never a blur: blurs can be undone.",
 )
 @click.option(
     "--review",

@@ -32,7 +32,7 @@ __all__ = ["Network"]
 Shape = tuple[int, int, int, int]  # pictures, height, width, 3
 
 _MULTIPLE = 32  # what the sides are padded to: the stride of the deepest layer
-_OFTEN = 3  # pictures of one size after which the network is made for that size
+_OFTEN = 16  # pictures of one size after which the network is made for that size
 _KEPT = 6  # sizes, each with the memory of its layers
 
 

@@ -63,7 +63,7 @@ def test_outputs_are_those_of_the_reference_runtime(height: int, width: int) -> 
 def test_a_size_that_comes_again_gives_the_same_answer() -> None:
     """A network made for one size says what the one for any size said."""
     net, image = network(), picture(96, 160)
-    answers = [[np.array(part) for part in net(image, (160, 96))] for _ in range(5)]
+    answers = [[np.array(part) for part in net(image, (160, 96))] for _ in range(20)]
     assert len(net._sized) == 1
     for scores, _ in answers[1:]:
         assert np.abs(scores - answers[0][0]).max() < 0.02
@@ -73,7 +73,7 @@ def test_sizes_are_not_kept_without_end() -> None:
     """A folder of a thousand sizes must not hold a thousand networks."""
     net = network()
     for width in range(32, 32 * 12, 32):
-        for _ in range(3):
+        for _ in range(16):
             net(picture(64, width), (width, 64))
     assert len(net._sized) <= 6
 
