@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Measure an exported model on the pictures held out of training, and choose its thresholds.
 
-    python -m training.evaluate --model incamera-1.onnx --data ../shared/data --cache ../cache
+    python -m training.evaluate --model incamera-2.onnx --data ../shared/data --cache ../cache
 
 Faces have only the teacher's word there, so their figures say how well it was copied.
 """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Turn a checkpoint into the ONNX file that ships, and its entry for models.toml.
 
-    python -m training.export --weights runs/b/last.pt --out incamera-1.onnx
+    python -m training.export --weights runs/b/last.pt --out incamera-2.onnx
 
 Input `image`: float32 RGB, N x 3 x H x W, (value - 127.5) / 64, H and W multiples of 32.
 Outputs `scores` (N x 2 x H/4 x W/4; plate, face; zero off the peaks of 3x3 cells) and `boxes`
