@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which detectors look at every frame, and how closely. None may be missing.
+"""Which detectors look at pictures and frames, and how closely. None may be missing.
 
 A frame of a video is looked at quickly: what is missed there is found in its neighbours. A picture
 that stands alone has no neighbours, so it is looked at more closely: each detector enlarges what
