@@ -61,7 +61,9 @@ def page(browser: BrowserContext, reviewed: Path) -> Page:
 
 def drag(page: Page, left: float, top: float, right: float, bottom: float) -> None:
     """Draw a box with the mouse, in shares of the picture."""
-    area = page.locator("#canvas").bounding_box()
+    canvas = page.locator("#canvas")
+    canvas.wait_for(state="visible")  # the editor shows it once its picture is decoded
+    area = canvas.bounding_box()
     assert area is not None
     x, y, w, h = (area[key] for key in ("x", "y", "width", "height"))
     page.mouse.move(x + left * w, y + top * h)
@@ -200,6 +202,7 @@ def test_nothing_hangs_over_the_edge(page: Page, width: int) -> None:
     assert page.evaluate(beyond) == 0
     page.click("#still-0")
     drag(page, 0.2, 0.2, 0.4, 0.4)
+    page.locator("#drawn li").wait_for(state="visible")
     right = page.locator("#drawn li").bounding_box()
     assert right is not None
     assert right["x"] + right["width"] <= width
