@@ -48,7 +48,8 @@ class Pace:
 class Policy:
     """Numbers of redaction; times are in seconds, so that they mean the same at every rate.
 
-    Chosen on films with exact truth: docs/decisions/0008-carrying-boxes.md has the figures.
+    Chosen on films with exact truth (the bench's dev set): docs/decisions/0008-carrying-boxes.md
+    has the figures of carrying, docs/benchmarks.md the curve of plates.
     """
 
     face: Rule = Rule(low=0.2, sure=0.4, proof=0.45, still=0.2, growth=0.3)
