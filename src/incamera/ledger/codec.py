@@ -7,6 +7,7 @@ since requests and capsules are named by the hash of these bytes.
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import re
 from collections.abc import Callable, Iterable
@@ -23,7 +24,9 @@ from incamera.ledger.entries import (
     MAX_LISTED,
     CapsuleList,
     Entry,
+    Outcome,
     Role,
+    Seat,
 )
 from incamera.sealing.envelope import MAX_ENVELOPE, Envelope, open_envelope, seal_envelope
 from incamera.sealing.keys import SigningKey, parse_opening_public
@@ -50,6 +53,8 @@ MAX_TIME = 2**53 - 1
 _CLASSES = {each.type: each for each in ENTRY_CLASSES}
 _COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
 _MAX_TEXT = 300
+_MAX_SEATS = 32
+_MAX_EPOCH = 2**31 - 1
 _LINE = 65
 
 
@@ -82,6 +87,36 @@ def parse_country(value: object, where: str) -> str:
     return value
 
 
+def _date(value: object, where: str) -> str:
+    """``value`` if it is a day that exists, as ``YYYY-MM-DD``."""
+    try:
+        if isinstance(value, str) and datetime.date.fromisoformat(value).isoformat() == value:
+            return value
+    except ValueError:
+        pass
+    raise InputError(f"{where}: not a day, YYYY-MM-DD: {value!r:.40}")
+
+
+def _said(value: object, where: str) -> str:
+    """A text that says something."""
+    if not (found := parse_text(value, where)).strip():
+        raise InputError(f"{where}: empty")
+    return found
+
+
+def _seats(value: object, where: str) -> tuple[Seat, ...]:
+    if not isinstance(value, list) or not 2 <= len(value) <= _MAX_SEATS:
+        raise InputError(f"{where}: expected a list of 2 to {_MAX_SEATS} seats")
+    seats = []
+    for each in value:
+        found = exact_keys(each, ("trustee", "epoch"), where)
+        epoch = parse_int(found["epoch"], f"{where}: epoch", 0, _MAX_EPOCH)
+        seats.append(Seat(parse_name(found["trustee"], f"{where}: trustee"), epoch))
+    if len({seat.trustee for seat in seats}) != len(seats):
+        raise InputError(f"{where}: a trustee has two seats")
+    return tuple(seats)
+
+
 def _sorted_digests(value: object, where: str) -> tuple[Digest, ...]:
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_INLINE:
         raise InputError(f"{where}: expected a list of 1 to {MAX_INLINE} digests")
@@ -94,6 +129,10 @@ def _sorted_digests(value: object, where: str) -> tuple[Digest, ...]:
 def _requested(value: object, where: str) -> tuple[Digest, ...] | CapsuleList:
     if not isinstance(value, dict):
         return _sorted_digests(value, where)
+    return _listed(value, where)
+
+
+def _listed(value: object, where: str) -> CapsuleList:
     found = exact_keys(value, ("digest", "length", "count"), where)
     count = parse_int(found["count"], f"{where}: count", 1, MAX_LISTED)
     length = parse_int(found["length"], f"{where}: length", _LINE * count, _LINE * count)
@@ -138,7 +177,15 @@ _ANY: dict[str, Callable[[object, str], Any]] = {
     "notice": _within(0, 366 * 86_400),
     "retention": _within(1, 36_600),
     "quota": _within(1, MAX_TIME),
-    "epoch": _within(0, 2**31 - 1),
+    "epoch": _within(0, _MAX_EPOCH),
+    "reference": parse_name,
+    "authority": _said,
+    "date": _date,
+    "outcome": _one_of(*get_args(Outcome)),
+    "number": _within(1, _MAX_EPOCH),
+    "succession": _within(1, _MAX_EPOCH),
+    "source": _within(0, _MAX_EPOCH),
+    "seats": _seats,
     "count": _within(1, MAX_LISTED),
     "nonce": lambda value, where: base64_bytes(value, where, 16),
     "recipient": _opening_key,
@@ -146,6 +193,10 @@ _ANY: dict[str, Callable[[object, str], Any]] = {
     **dict.fromkeys(("name", "kind", "trustee", "reader", "purpose", "code"), parse_name),
     **dict.fromkeys(
         ("log_policy", "policy", "campaign", "zones", "capsule", "request", "manifest", "evidence"),
+        parse_digest,
+    ),
+    **dict.fromkeys(
+        ("scope", "dealing", "commitments"),
         parse_digest,
     ),
 }
@@ -157,6 +208,8 @@ _BY_TYPE: dict[tuple[str, str], Callable[[object, str], Any]] = {
     ("epoch", "key"): _opening_key,
     ("request", "capsules"): _requested,
     ("grant", "capsules"): parse_digest,
+    ("destroy", "key"): parse_digest,
+    ("succession", "capsules"): _listed,
     ("erasure", "capsules"): _sorted_digests,
     ("erasure", "name"): lambda value, where: "" if value == "" else parse_name(value, where),
 }
@@ -172,7 +225,9 @@ def _plain(value: object) -> object:
     if isinstance(value, bytes):
         return base64_text(value)
     if isinstance(value, tuple):
-        return list(value)
+        return [_plain(each) for each in value]
+    if isinstance(value, Seat):
+        return {"trustee": value.trustee, "epoch": value.epoch}
     if isinstance(value, CapsuleList):
         return {"digest": value.digest, "length": value.length, "count": value.count}
     return value

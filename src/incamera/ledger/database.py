@@ -17,8 +17,10 @@ from incamera.errors import IntegrityError, UnavailableError
 
 __all__ = ["Database"]
 
-_VERSION = 1
 _APPLICATION = 0x494E434C  # "INCL"
+
+_VERSION = 2
+"""Of the schema below; a file of another version is refused, and the log read again."""
 
 _SCHEMA = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -59,6 +61,17 @@ CREATE TABLE datasets (
     at INTEGER PRIMARY KEY, reader TEXT NOT NULL, request BLOB NOT NULL, manifest BLOB NOT NULL);
 CREATE INDEX datasets_request ON datasets (request);
 CREATE TABLE freezes (at INTEGER PRIMARY KEY, trustee TEXT NOT NULL, evidence BLOB NOT NULL);
+CREATE TABLE demands (
+    at INTEGER PRIMARY KEY, reference TEXT NOT NULL, data BLOB NOT NULL);
+CREATE TABLE destroyed (
+    trustee TEXT NOT NULL, epoch INTEGER NOT NULL, at INTEGER NOT NULL, time INTEGER NOT NULL,
+    PRIMARY KEY (trustee, epoch)) WITHOUT ROWID;
+CREATE TABLE successions (
+    number INTEGER PRIMARY KEY, leaf BLOB NOT NULL, data BLOB NOT NULL, at INTEGER NOT NULL,
+    time INTEGER NOT NULL);
+CREATE TABLE passings (
+    succession INTEGER NOT NULL, step TEXT NOT NULL, trustee TEXT NOT NULL, file BLOB NOT NULL,
+    at INTEGER NOT NULL, PRIMARY KEY (succession, step, trustee)) WITHOUT ROWID;
 CREATE TABLE findings (at INTEGER PRIMARY KEY, kind TEXT NOT NULL, text TEXT NOT NULL);
 """
 
@@ -66,7 +79,7 @@ CREATE TABLE findings (at INTEGER PRIMARY KEY, kind TEXT NOT NULL, text TEXT NOT
 class Database:
     """One connection. Not for two threads at once; two processes take turns."""
 
-    def __init__(self, path: Path | str, *, schema: str = _SCHEMA) -> None:
+    def __init__(self, path: Path | str, *, schema: str = _SCHEMA, version: int = _VERSION) -> None:
         """``path``: a file; ``:memory:``; or ``""``, a temporary file of SQLite's own."""
         self.where = str(path) or "temporary database"
         with self._ours():
@@ -76,17 +89,17 @@ class Database:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             with self.transaction():
-                self._found(schema)
+                self._found(schema, version)
 
-    def _found(self, schema: str) -> None:
+    def _found(self, schema: str, wanted: int) -> None:
         version = self.one("PRAGMA user_version")
         application = self.one("PRAGMA application_id")
         if version == (0,) and application == (0,) and self.one("PRAGMA schema_version") == (0,):
             for statement in schema.split(";\n"):
                 self._connection.execute(statement)
             self._connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-            self._connection.execute(f"PRAGMA user_version = {_VERSION}")
-        elif version != (_VERSION,) or application != (_APPLICATION,):
+            self._connection.execute(f"PRAGMA user_version = {wanted}")
+        elif version != (wanted,) or application != (_APPLICATION,):
             raise IntegrityError(
                 f"{self.where}: not a state of this version",
                 hint="move the file away: the state is read again from the log",

@@ -17,22 +17,29 @@ __all__ = [
     "ENTRY_CLASSES",
     "MAX_INLINE",
     "MAX_LISTED",
+    "AcceptEntry",
     "CampaignEntry",
     "CapsuleEntry",
     "CapsuleList",
     "DatasetEntry",
+    "DemandEntry",
+    "DestroyEntry",
     "Entry",
     "EpochEntry",
     "ErasureEntry",
     "FreezeEntry",
     "GrantEntry",
+    "Outcome",
     "PartyEntry",
     "PolicyEntry",
     "RefusalEntry",
     "RegionEntry",
     "RequestEntry",
+    "ReshareEntry",
     "RevokeEntry",
     "Role",
+    "Seat",
+    "SuccessionEntry",
     "ZonesEntry",
 ]
 
@@ -43,6 +50,9 @@ MAX_LISTED = 100_000
 """Most capsules in a list file (65 bytes each)."""
 
 Role = Literal["car", "owner", "reader", "trustee"]
+
+Outcome = Literal["pending", "refused", "contested", "withdrawn", "nothing-held", "complied"]
+"""What became of a legal demand so far. ``complied``: something was handed over, in the open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +158,8 @@ class CapsuleList:
 class RequestEntry(Entry):
     """A reader asks to read named capsules; these exact bytes are what is granted. Reader-signed.
 
-    Legal demands come this way too: by a reader of kind ``government``, in the open.
+    A government that asks to read does it this way too, in the open; a demand that comes by letter
+    is a :class:`DemandEntry`.
     """
 
     type: ClassVar[str] = "request"
@@ -213,6 +224,80 @@ class FreezeEntry(Entry):
     evidence: Digest
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemandEntry(Entry):
+    """A legal or governmental demand the operator received, or its next outcome. Operator-signed.
+
+    Later entries of one ``reference`` tell how it went on; none takes an earlier one back.
+    """
+
+    type: ClassVar[str] = "demand"
+    reference: Name  # the operator's own number for it
+    authority: str  # the office, never a person
+    country: str  # ISO 3166-1 alpha-2
+    date: str  # on the demand, YYYY-MM-DD
+    scope: Digest  # of the document, which the operator keeps
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestroyEntry(Entry):
+    """A trustee destroyed its opening key of an epoch: no share opens with it. Trustee-signed."""
+
+    type: ClassVar[str] = "destroy"
+    trustee: Name
+    epoch: int
+    key: Digest  # of the public key, as capsule headers name it
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Seat:
+    """One place in a set of trustees: who sits there, and the epoch whose key it takes in with."""
+
+    trustee: Name
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuccessionEntry(Entry):
+    """The capsules listed are to pass to a new set of trustees. Operator-signed.
+
+    It moves nothing by itself: that takes a threshold of the trustees who hold them now, each by
+    a :class:`ReshareEntry` of its own.
+    """
+
+    type: ClassVar[str] = "succession"
+    number: int  # 1, 2 ...: each one more than the last
+    source: int  # the succession whose shares are passed on; 0: those sealed by the cars
+    threshold: int  # of the new set
+    seats: tuple[Seat, ...]  # share j of a capsule is for seat j, counted from 1
+    capsules: CapsuleList
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReshareEntry(Entry):
+    """A trustee split its shares for a succession's new set. Trustee-signed.
+
+    The first ``threshold of the source`` such entries are the ones that the new set combines.
+    """
+
+    type: ClassVar[str] = "reshare"
+    trustee: Name
+    succession: int
+    dealing: Digest  # of the file with the sealed sub-shares
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptEntry(Entry):
+    """A trustee of the new set has combined its shares and can open with them. Trustee-signed."""
+
+    type: ClassVar[str] = "accept"
+    trustee: Name
+    succession: int
+    commitments: Digest  # of the file with a commitment to each of its new shares
+
+
 ENTRY_CLASSES: tuple[type[Entry], ...] = (
     RegionEntry,
     PartyEntry,
@@ -228,4 +313,9 @@ ENTRY_CLASSES: tuple[type[Entry], ...] = (
     ErasureEntry,
     DatasetEntry,
     FreezeEntry,
+    DemandEntry,
+    DestroyEntry,
+    SuccessionEntry,
+    ReshareEntry,
+    AcceptEntry,
 )

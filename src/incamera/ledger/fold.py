@@ -13,12 +13,16 @@ from typing import Any
 
 from incamera.errors import InputError, IntegrityError
 from incamera.ids import Digest
+from incamera.ledger import passing
 from incamera.ledger.codec import Signed, check_entry
 from incamera.ledger.database import Database
 from incamera.ledger.entries import (
+    AcceptEntry,
     CampaignEntry,
     CapsuleEntry,
     DatasetEntry,
+    DemandEntry,
+    DestroyEntry,
     Entry,
     EpochEntry,
     ErasureEntry,
@@ -29,13 +33,25 @@ from incamera.ledger.entries import (
     RefusalEntry,
     RegionEntry,
     RequestEntry,
+    ReshareEntry,
     RevokeEntry,
     Role,
+    SuccessionEntry,
     ZonesEntry,
 )
 from incamera.ledger.queries import Queries
 
 __all__ = ["check", "write"]
+
+_BY_TRUSTEE = (
+    EpochEntry,
+    GrantEntry,
+    RefusalEntry,
+    FreezeEntry,
+    DestroyEntry,
+    ReshareEntry,
+    AcceptEntry,
+)
 
 
 def check(state: Queries, signed: Signed, index: int) -> None:
@@ -61,7 +77,7 @@ def _signer(state: Queries, entry: Entry, index: int, where: str) -> bytes:
         return region.vault_key
     if isinstance(entry, (RequestEntry, DatasetEntry)):
         return _party_key(state, "reader", entry.reader, where)
-    if isinstance(entry, (EpochEntry, GrantEntry, RefusalEntry, FreezeEntry)):
+    if isinstance(entry, _BY_TRUSTEE):
         return _party_key(state, "trustee", entry.trustee, where)
     if isinstance(entry, ErasureEntry) and entry.by == "owner":
         return _party_key(state, "owner", entry.name, where)
@@ -135,6 +151,10 @@ _SENSE: dict[type[Entry], Callable[[Queries, Any, str], None]] = {
     RefusalEntry: _answer_sense,
     DatasetEntry: _answer_sense,
     ErasureEntry: _erasure_sense,
+    DestroyEntry: passing.destroy_sense,
+    SuccessionEntry: passing.succession_sense,
+    ReshareEntry: passing.reshare_sense,
+    AcceptEntry: passing.accept_sense,
 }
 
 
@@ -254,4 +274,9 @@ _WRITE: dict[type[Entry], Callable[[Database, Any, str, int, int], bool]] = {
     ErasureEntry: _write_erasure,
     DatasetEntry: _write_dataset,
     FreezeEntry: _write_freeze,
+    DemandEntry: passing.write_demand,
+    DestroyEntry: passing.write_destroy,
+    SuccessionEntry: passing.write_succession,
+    ReshareEntry: passing.write_passing,
+    AcceptEntry: passing.write_passing,
 }

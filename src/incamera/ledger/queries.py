@@ -10,10 +10,12 @@ from incamera.errors import IntegrityError
 from incamera.ids import Digest, Name
 from incamera.ledger.codec import parse_entry
 from incamera.ledger.database import Database
-from incamera.ledger.entries import RegionEntry, RequestEntry, Role
+from incamera.ledger.entries import DemandEntry, RegionEntry, RequestEntry, Role, SuccessionEntry
 from incamera.ledger.rows import (
     Admitted,
     Dataset,
+    Demanded,
+    Destroyed,
     EpochKey,
     Erased,
     Finding,
@@ -22,6 +24,8 @@ from incamera.ledger.rows import (
     Party,
     Refused,
     Requested,
+    Reshared,
+    Succession,
 )
 
 __all__ = ["DAY", "Queries"]
@@ -143,6 +147,47 @@ class Queries:
         found = [EpochKey(*row) for row in rows]
         return [e for e in found if at is None or e.not_before <= at <= e.not_after]
 
+    def destroyed(self, trustee: str, epoch: int) -> Destroyed | None:
+        """The entry by which a trustee destroyed the key of an epoch, or None."""
+        row = self._database.one(
+            "SELECT * FROM destroyed WHERE trustee = ? AND epoch = ?", trustee, epoch
+        )
+        return None if row is None else Destroyed(*row)
+
+    # Passing shares on
+
+    def succession(self, number: int) -> Succession | None:
+        """A succession by its number."""
+        sql = "SELECT leaf, data, at, time FROM successions WHERE number = ?"
+        row = self._database.one(sql, number)
+        return None if row is None else self._succession(row)
+
+    def successions(self) -> Iterator[Succession]:
+        """Every succession, oldest first."""
+        rows = self._database.rows("SELECT leaf, data, at, time FROM successions ORDER BY number")
+        return (self._succession(row) for row in rows)
+
+    def _succession(self, row: tuple[Any, ...]) -> Succession:
+        entry = parse_entry(bytes(row[1]), f"log entry {row[2]}")
+        if not isinstance(entry, SuccessionEntry):
+            raise IntegrityError(f"{self._database.where}: row {row[2]} is no succession")
+        return Succession(_hex(row[0]), entry, row[2], row[3])
+
+    def reshared(self, succession: int) -> list[Reshared]:
+        """Who split its shares for a succession, in log order: the first ones are combined."""
+        return self._passings(succession, "reshare")
+
+    def accepted(self, succession: int) -> list[Reshared]:
+        """Who of the new set combined its shares, in log order."""
+        return self._passings(succession, "accept")
+
+    def _passings(self, succession: int, step: str) -> list[Reshared]:
+        rows = self._database.rows(
+            "SELECT trustee, file, at FROM passings WHERE succession = ? AND step = ? ORDER BY at",
+            (succession, step),
+        )
+        return [Reshared(row[0], succession, _hex(row[1]), row[2]) for row in rows]
+
     # What
 
     def published(self, kind: Literal["policy", "campaign", "zones"], digest: str) -> int | None:
@@ -236,6 +281,14 @@ class Queries:
         return self._database.rows(
             f"{sql} WHERE request = ? ORDER BY at", (bytes.fromhex(request),)
         )
+
+    def demands(self) -> Iterator[Demanded]:
+        """Demand entries, in log order."""
+        for at, data in self._database.rows("SELECT at, data FROM demands ORDER BY at"):
+            entry = parse_entry(bytes(data), f"log entry {at}")
+            if not isinstance(entry, DemandEntry):
+                raise IntegrityError(f"{self._database.where}: row {at} is no demand")
+            yield Demanded(entry, at)
 
     # What went wrong
 

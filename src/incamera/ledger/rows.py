@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from incamera.ids import Digest, Name
-from incamera.ledger.entries import RequestEntry, Role
+from incamera.ledger.entries import DemandEntry, RequestEntry, Role, SuccessionEntry
 
 __all__ = [
     "Admitted",
     "Dataset",
+    "Demanded",
+    "Destroyed",
     "EpochKey",
     "Erased",
     "Finding",
@@ -20,6 +22,8 @@ __all__ = [
     "Party",
     "Refused",
     "Requested",
+    "Reshared",
+    "Succession",
 ]
 
 
@@ -117,6 +121,44 @@ class Frozen:
 
     trustee: Name
     evidence: Digest
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Demanded:
+    """A demand entry; the latest of one reference tells the present outcome."""
+
+    entry: DemandEntry
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Destroyed:
+    """A trustee's word that the key of an epoch is gone."""
+
+    trustee: Name
+    epoch: int
+    index: int
+    time: int  # witness time at which this state first read it
+
+
+@dataclass(frozen=True, slots=True)
+class Succession:
+    """A succession entry; ``time`` is the witness time at which this state first read it."""
+
+    leaf: Digest
+    entry: SuccessionEntry
+    index: int
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reshared:
+    """A trustee's reshare or accept entry for one succession, and the file it names."""
+
+    trustee: Name
+    succession: int
+    file: Digest
     index: int
 
 

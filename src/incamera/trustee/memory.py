@@ -44,7 +44,7 @@ class Memory:
 
     def __init__(self, path: Path) -> None:
         """``path``: made if missing."""
-        self._database = Database(path, schema=_SCHEMA)
+        self._database = Database(path, schema=_SCHEMA, version=1)
 
     def pin_recipient(self, leaf: Digest, recipient: bytes) -> None:
         """Shares for ``leaf`` go to ``recipient`` only, from now on."""

@@ -73,7 +73,7 @@ class Index:
 
     def __init__(self, path: Path | str) -> None:
         """``path``: the database file, made if missing."""
-        self._database = Database(path, schema=_SCHEMA)
+        self._database = Database(path, schema=_SCHEMA, version=1)
         # What an erasure takes must not survive in free pages of the file.
         self._database.run("PRAGMA secure_delete = ON")
 

@@ -19,6 +19,7 @@ from incamera.ledger.entries import (
     PolicyEntry,
     RegionEntry,
     RequestEntry,
+    SuccessionEntry,
 )
 from incamera.ledger.queries import Queries
 from incamera.tlog.fetch import Fetch
@@ -40,7 +41,9 @@ def check_documents(entry: Entry, fetch: Fetch) -> None:
         _check_document(f"policy/{entry.policy}.cedar", entry.policy, fetch)
     elif isinstance(entry, CampaignEntry):
         _check_document(f"campaign/{entry.campaign}.toml", entry.campaign, fetch)
-    elif isinstance(entry, RequestEntry) and isinstance(entry.capsules, CapsuleList):
+    elif isinstance(entry, (RequestEntry, SuccessionEntry)) and isinstance(
+        entry.capsules, CapsuleList
+    ):
         path = f"list/{entry.capsules.digest}"
         parse_capsule_list(_fetch(path, fetch), entry.capsules)
 

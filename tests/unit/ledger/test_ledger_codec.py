@@ -23,10 +23,13 @@ from incamera.ledger.codec import (
 from incamera.ledger.entries import (
     ENTRY_CLASSES,
     MAX_INLINE,
+    AcceptEntry,
     CampaignEntry,
     CapsuleEntry,
     CapsuleList,
     DatasetEntry,
+    DemandEntry,
+    DestroyEntry,
     Entry,
     EpochEntry,
     ErasureEntry,
@@ -37,7 +40,10 @@ from incamera.ledger.entries import (
     RefusalEntry,
     RegionEntry,
     RequestEntry,
+    ReshareEntry,
     RevokeEntry,
+    Seat,
+    SuccessionEntry,
     ZonesEntry,
 )
 from incamera.sealing.envelope import seal_envelope
@@ -91,6 +97,27 @@ EXAMPLES: list[Entry] = [
     ErasureEntry(**SAID, capsules=(SOME,), by="owner", name="ada", reason=""),
     DatasetEntry(**SAID, reader=N, request=SOME, manifest=SOME),
     FreezeEntry(**SAID, trustee=N, evidence=SOME),
+    DemandEntry(
+        **SAID,
+        reference=N,
+        authority="Amtsgericht Musterstadt",
+        country="DE",
+        date="2026-11-02",
+        scope=SOME,
+        outcome="refused",
+    ),
+    DestroyEntry(**SAID, trustee=N, epoch=4, key=SOME),
+    SuccessionEntry(
+        **SAID,
+        number=1,
+        source=0,
+        threshold=2,
+        seats=(Seat(N, 4), Seat(Name("is"), 0)),
+        capsules=CapsuleList(SOME, 65, 1),
+        reason="a disk was lost",
+    ),
+    ReshareEntry(**SAID, trustee=N, succession=1, dealing=SOME),
+    AcceptEntry(**SAID, trustee=N, succession=1, commitments=SOME),
 ]
 REQUEST = next(each for each in EXAMPLES if isinstance(each, RequestEntry))
 
@@ -139,7 +166,7 @@ def test_no_field_takes_a_value_of_another_kind(entry: Entry) -> None:
     whole = payload(entry)
     for name in whole:
         odd: list[Any] = [None, True, 1.5, -1, {"a": 1}, [[]], "\n"]
-        if name != "reason":  # which is free text
+        if name not in ("reason", "authority"):  # which are free text
             odd.append("\uff21\uff22")  # wide letters, as some input methods make them
         for each in odd:
             with pytest.raises(InputError):
@@ -174,6 +201,43 @@ def test_a_request_out_of_bounds_is_refused(change: dict[str, Any]) -> None:
         return
     with pytest.raises(InputError):
         decode(data, "entry")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"authority": " "},
+        {"country": "Germany"},
+        {"date": "2026-02-30"},
+        {"date": "20261102"},
+        {"outcome": "granted"},
+        {"reference": ""},
+    ],
+    ids=str,
+)
+def test_a_demand_out_of_bounds_is_refused(change: dict[str, Any]) -> None:
+    """An office that is not named, a day that never was, an outcome that is none."""
+    entry = next(each for each in EXAMPLES if isinstance(each, DemandEntry))
+    with pytest.raises(InputError):
+        decode(signed(payload(entry) | change), "entry")
+
+
+@pytest.mark.parametrize(
+    "seats",
+    [
+        [],
+        [{"trustee": "ch", "epoch": 1}],
+        [{"trustee": "ch", "epoch": 1}, {"trustee": "ch", "epoch": 2}],
+        [{"trustee": "ch", "epoch": 1}, {"trustee": "is"}],
+        [{"trustee": f"t{i}", "epoch": 1} for i in range(33)],
+    ],
+    ids=len,
+)
+def test_seats_out_of_bounds_are_refused(seats: list[dict[str, Any]]) -> None:
+    """Two to 32 seats, each with its epoch, nobody on two."""
+    entry = next(each for each in EXAMPLES if isinstance(each, SuccessionEntry))
+    with pytest.raises(InputError):
+        decode(signed(payload(entry, seats=seats)), "entry")
 
 
 def test_a_small_order_key_is_enrolled_nowhere() -> None:
