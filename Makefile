@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo
 
-.PHONY: help setup demo test check bench docs clean
+.PHONY: help setup demo test check model fuzz bench docs clean
 .DEFAULT_GOAL := help
 
 help:  ## say what there is
@@ -33,7 +33,7 @@ check: setup  ## ruff, mypy --strict, import contracts
 test: check  ## the checks, then every test; ends with pytest's summary
 	$(BIN)/pytest -n 2 --dist worksteal
 
-bench: bench-journey bench-geofence bench-redaction  ## every bench; each ends with one line of JSON
+bench: bench-journey bench-geofence bench-redaction bench-log bench-trustee bench-seal bench-audit bench-apart  ## every bench; each ends with one line of JSON
 
 bench-%: setup
 	$(BIN)/python -m bench.$*
