@@ -27,8 +27,14 @@ def generate_signer(name: str) -> Signer:
     return Signer(name, Ed25519PrivateKey.generate())
 
 
-def generate_cosigner(name: str) -> Cosigner:
-    """A new witness key (Ed25519)."""
+def generate_cosigner(name: str, *, ml_dsa: bool = False) -> Cosigner:
+    """A new witness key: Ed25519, or ML-DSA-44, which names the cosigner and outlives quantum.
+
+    tlog-cosignature recommends ML-DSA-44 for new deployments; what reads only ``cosignature/v1``
+    then sees no cosignature.
+    """
+    if ml_dsa:
+        return Cosigner(name, MLDSA44PrivateKey.generate())
     return Cosigner(name, Ed25519PrivateKey.generate())
 
 

@@ -3,7 +3,7 @@
 
 A checkpoint counts if a listed log signed it under its own origin and the witnesses of the quorum
 cosigned it. Witnesses are counted by public key: one key under two names is refused when the
-policy is loaded.
+policy is loaded, and so is a log that would be its own witness.
 """
 
 from __future__ import annotations
@@ -135,9 +135,7 @@ class _Builder:
             case _:
                 raise InputError(f"{where}: not a policy line: {' '.join(words)!r:.80}")
 
-    def _key(
-        self, vkey: str, kinds: Collection[int], others: Collection[Verifier], w: str
-    ) -> Verifier:
+    def _key(self, vkey: str, kinds: Collection[int], w: str) -> Verifier:
         try:
             vkey.encode("utf-8")
         except UnicodeEncodeError as error:
@@ -145,12 +143,14 @@ class _Builder:
         verifier = Verifier.parse(vkey)
         if verifier.kind not in kinds:
             raise InputError(f"{w}: signature type 0x{verifier.kind:02x} does not belong here")
-        if any(each.public == verifier.public for each in others):
+        # The specification forbids a key twice among the logs, or twice among the witnesses. One
+        # key in both would make an ML-DSA log's own signature line count as its witness.
+        if any(each.public == verifier.public for each in (*self.logs, *self.witnesses.values())):
             raise InputError(f"{w}: this public key stands on an earlier line already")
         return verifier
 
     def _log(self, vkey: str, where: str) -> None:
-        self.logs.append(self._key(vkey, (ED25519,), self.logs, where))
+        self.logs.append(self._key(vkey, (ED25519, ML_DSA), where))
 
     def _define(self, name: str, where: str) -> None:
         if name == "none" or name in self.witnesses or name in self.groups:
@@ -158,8 +158,7 @@ class _Builder:
 
     def _witness(self, name: str, vkey: str, where: str) -> None:
         self._define(name, where)
-        key = self._key(vkey, (COSIGNATURE, ML_DSA), self.witnesses.values(), where)
-        self.witnesses[name] = key
+        self.witnesses[name] = self._key(vkey, (COSIGNATURE, ML_DSA), where)
 
     def _group(self, name: str, needed: str, members: tuple[str, ...], where: str) -> None:
         self._define(name, where)

@@ -41,6 +41,8 @@ _PATH = re.compile(
     r"tile/(entries|[0-9]|[1-5][0-9]|6[0-3])/((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?",
     re.ASCII,
 )
+_MAX_PATH = 64
+_MAX_INDEX_BITS = 63 - 8  # of a level-0 tile in a tree of fewer than 2**63 entries
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -69,13 +71,16 @@ def path(level: int, index: int, width: int = WIDTH) -> str:
 
 def parse_path(text: str) -> TileName | None:
     """The tile at ``text``, or None where that is not the one right way to write a tile path."""
-    if not (match := _PATH.fullmatch(text)):
+    # No tree of fewer than 2**63 entries has a longer path; int() of thousands of digits raises.
+    if len(text) > _MAX_PATH or not (match := _PATH.fullmatch(text)):
         return None
-    kind, groups, width = match.groups()
+    kind, groups, partial = match.groups()
     index = int(groups.replace("x", "").replace("/", ""))
-    name = TileName(
-        ENTRIES if kind == "entries" else int(kind), index, int(width) if width else WIDTH
-    )
+    level = ENTRIES if kind == "entries" else int(kind)
+    width = int(partial) if partial else WIDTH
+    if width > WIDTH or index >> max(0, _MAX_INDEX_BITS - 8 * max(level, 0)):
+        return None
+    name = TileName(level, index, width)
     return name if name.path == text else None  # no x000/ in front, no .p/256
 
 

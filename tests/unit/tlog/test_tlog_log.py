@@ -419,11 +419,24 @@ def test_extra_data_comes_back() -> None:
         "tile/0/5", "tile/00/005", "tile/64/000", "tile/0/x000/005", "tile/0/005.p/256",
         "tile/0/005.p/0", "tile/0/005.p/01", "tile/0/1000", "tile/0/001/005", "tile/entries/5",
         "tile/-1/000", "tile/0/005\n", "checkpoint", "tile/0/\uff10\uff10\uff10",
+        "tile/0/005.p/257", "tile/0/005.p/999", "tile/0/" + "x001/" * 2000 + "005",
+        "tile/0/x036/x028/x797/x018/x963/968", "tile/6/128", "tile/7/001",
     ],
 )  # fmt: skip
 def test_paths_that_are_no_tiles(path: str) -> None:
-    """Only the one right way to write a tile path is one."""
+    """Only the one right way to write a tile path is one, and no tree has tiles past its end."""
     assert tile.parse_path(path) is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["tile/0/x036/x028/x797/x018/x963/967", "tile/6/127", "tile/7/000.p/127", "tile/63/000.p/1"],
+)
+def test_the_last_tiles_there_can_be(path: str) -> None:
+    """The paths of the largest tree, and of the highest level, are paths."""
+    name = tile.parse_path(path)
+    assert name is not None
+    assert name.path == path
 
 
 def test_reader_remembers_few_trees(world: LogWorld) -> None:

@@ -183,7 +183,7 @@ def test_a_checkpoint_with_an_odd_origin_keeps_it() -> None:
 def test_key_files(tmp_path: Path) -> None:
     """Keys come back from their files, which nobody else may read or replace."""
     signer, cosigner = keys.generate_signer("log.example"), keys.generate_cosigner("w.example")
-    post_quantum = Cosigner("q.example", MLDSA44PrivateKey.generate())
+    post_quantum = keys.generate_cosigner("q.example", ml_dsa=True)
     made: dict[str, Signer | Cosigner] = {"log": signer, "w": cosigner, "q": post_quantum}
     for name, key in made.items():
         keys.save(tmp_path / name, key)

@@ -124,6 +124,19 @@ def test_mldsa_witnesses_count() -> None:
     assert policy.check(note((witness, 77))).time(policy) == 77
 
 
+def test_a_log_that_signs_with_mldsa() -> None:
+    """A log's ML-DSA-44 signature counts as the log's, and never as a witness's."""
+    log = Cosigner("log.example", MLDSA44PrivateKey.generate())
+    signed = TREE.text + b"\n" + log.line(TREE.text, 5) + W[0].line(TREE.text, 6)
+    policy = Policy.parse(f"log {log.vkey}\nwitness A {V[0]}\nquorum A\n")
+    assert dict(policy.check(signed).times) == {"A": 6}
+    with pytest.raises(InputError, match="earlier line"):
+        Policy.parse(f"log {log.vkey}\nwitness A {log.vkey}\nquorum A\n")
+    other = TREE.text.replace(b"log.example", b"other.log")
+    with pytest.raises(IntegrityError, match="does not hold"):
+        policy.check(other + b"\n" + log.line(TREE.text, 5))
+
+
 def test_names_are_opaque() -> None:
     """Names may be any octets, and keywords too, except none."""
     text = f"witness all {V[0]}\nwitness any {V[1]}\ngroup group 2 all any\nquorum group\n"
@@ -148,6 +161,7 @@ def test_large_policies() -> None:
 
 
 DUPLICATE = Cosigner("impostor.example", ed25519_key("w0")).vkey
+OWN = Cosigner("log.example", ed25519_key("log")).vkey
 SMALL = "evil+" + "00000000" + "+" + "BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 W1 = f"witness w1 {V[0]}\n"
 BAD = {
@@ -158,6 +172,7 @@ BAD = {
     "log without key": "log\nquorum none\n",
     "log with no vkey": "log garbage\nquorum none\n",
     "log with a witness's key": f"log {V[0]}\nquorum none\n",
+    "log that witnesses itself": f"log {LOG.vkey}\nwitness w1 {OWN}\nquorum w1\n",
     "duplicate log": f"log {LOG.vkey}\nlog {LOG.vkey} https://x/\nquorum none\n",
     "witness without key": "witness w1\nquorum none\n",
     "witness with a log's key": f"witness w1 {LOG.vkey}\nquorum w1\n",
