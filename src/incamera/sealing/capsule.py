@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import stat
 import struct
 from collections.abc import Iterator
@@ -26,13 +27,13 @@ from incamera.errors import InputError, IntegrityError, UnavailableError
 from incamera.ids import Digest, digest
 from incamera.sealing.envelope import MAX_ENVELOPE
 from incamera.sealing.header import Header, open_header
+from incamera.sealing.stream import PIECE, Behind
 from incamera.sealing.wrap import WRAPPED_BYTES
 
 __all__ = ["MAGIC", "Capsule", "payload_offset", "read_capsule"]
 
 MAGIC = b"incamera-capsule-1\n"
 LENGTH = struct.Struct(">I")
-_CHUNK = 1 << 20
 
 
 def payload_offset(envelope_length: int, share_count: int) -> int:
@@ -61,11 +62,16 @@ class Capsule:
         use nothing of it for good before the iterator has ended.
         """
         hashed, left = hashlib.sha256(), self.header.payload.length
-        with _reading(self.path) as file:
+        with _reading(self.path) as file, Behind() as hashing:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
             file.seek(self.payload_offset)
-            while left and (chunk := file.read(min(left, _CHUNK))):
-                hashed.update(chunk)
+            while left and (chunk := file.read(min(left, PIECE))):
                 left -= len(chunk)
+                if left:
+                    hashing.do(hashed.update, chunk)
+                else:  # a short stream needs no thread
+                    hashing.finish()
+                    hashed.update(chunk)
                 yield chunk
             more = file.read(1)
         if left or more or hashed.hexdigest() != self.header.payload.digest:

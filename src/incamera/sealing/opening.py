@@ -20,6 +20,7 @@ from incamera.sealing import shares, wrap
 from incamera.sealing.capsule import Capsule, read_capsule
 from incamera.sealing.header import Header
 from incamera.sealing.keys import OpeningKey
+from incamera.sealing.stream import BlockWriter
 
 __all__ = ["check_shares", "open_as_owner", "open_capsule", "open_share"]
 
@@ -71,12 +72,13 @@ def open_as_owner(path: Path, key: OpeningKey, dest: Path) -> None:
 
 
 def _decrypt(capsule: Capsule, data_key: bytes, dest: Path) -> None:
+    length = capsule.header.payload.length
     decryptor = Cobblestone256Decryptor(data_key, capsule.header.context())
     try:
-        with durable.atomic(dest, mode=0o600) as file:
+        with durable.atomic(dest, mode=0o600) as file, BlockWriter(file, 0, length) as blocks:
             for chunk in capsule.chunks():
-                file.write(decryptor.update(chunk))
-            file.write(decryptor.finalize())
+                blocks.write(decryptor.update(chunk))
+            blocks.write(decryptor.finalize())
     except InvalidTag as error:
         raise IntegrityError(
             f"{capsule.path}: does not decrypt with this key: the car sealed it wrongly"

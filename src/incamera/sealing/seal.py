@@ -20,7 +20,7 @@ from typing import BinaryIO, NamedTuple
 from cryptography.cobblestone import Cobblestone256Encryptor
 
 from incamera import durable
-from incamera.errors import InputError
+from incamera.errors import InputError, UnavailableError
 from incamera.ids import Digest, Name, Region, digest
 from incamera.sealing import shares, wrap
 from incamera.sealing.capsule import LENGTH, MAGIC, payload_offset
@@ -33,10 +33,10 @@ from incamera.sealing.header import (
     ShareWrap,
 )
 from incamera.sealing.keys import OPENING_PUBLIC_BYTES, SigningKey, key_id
+from incamera.sealing.stream import PIECE, Behind, BlockWriter
 
 __all__ = ["Facts", "Recipients", "Trustee", "ciphertext_length", "seal"]
 
-_CHUNK = 1 << 20
 _STREAM_HEAD = 24 + 32  # Cobblestone's salt and key commitment
 _STREAM_CHUNK, _TAG = 16_384, 16
 
@@ -101,12 +101,9 @@ def seal(
     # The envelope stands before the ciphertext whose digest it holds. A digest always takes as
     # many bytes, so a first envelope tells how much room to leave and one pass is enough.
     room = len(seal_envelope(header.serialise(), HEADER_TYPE, car))
+    offset = payload_offset(room, len(recipients.trustees))
     with durable.atomic(dest) as file:
-        file.seek(payload_offset(room, len(recipients.trustees)))
-        stream = _encrypt(payload, file, data_key, header.context())
-        if stream.length != header.payload.length:
-            raise InputError("the clip changed while it was sealed", hint="run it again")
-        header = replace(header, payload=stream)
+        header = replace(header, payload=_encrypt(payload, file, offset, header, data_key))
         envelope = seal_envelope(header.serialise(), HEADER_TYPE, car)
         file.seek(0)
         file.write(b"".join((MAGIC, LENGTH.pack(len(envelope)), envelope, *wrapped)))
@@ -163,16 +160,29 @@ def _draft(
     return Header.parse(header.serialise(), "facts"), wrapped
 
 
-def _encrypt(payload: BinaryIO, file: BinaryIO, key: bytes, context: bytes) -> Payload:
-    encryptor, hashed, length = Cobblestone256Encryptor(key, context), hashlib.sha256(), 0
-    while True:
-        chunk = payload.read(_CHUNK)
-        data = encryptor.update(chunk) if chunk else encryptor.finalize()
-        file.write(data)
-        hashed.update(data)
-        length += len(data)
-        if not chunk:
-            return Payload(Digest(hashed.hexdigest()), length)
+def _encrypt(payload: BinaryIO, file: BinaryIO, offset: int, header: Header, key: bytes) -> Payload:
+    """Encrypt ``payload`` into ``file`` from ``offset`` on: what the header is to say of it."""
+    encryptor, hashed = Cobblestone256Encryptor(key, header.context()), hashlib.sha256()
+    expected, length = header.payload.length, 0
+    with BlockWriter(file, offset, expected) as blocks, Behind() as hashing:
+        while True:
+            piece = _read(payload)
+            data = encryptor.update(piece) if piece else encryptor.finalize()
+            length += len(data)
+            if length > expected or (not piece and length != expected):
+                raise InputError("the clip changed while it was sealed", hint="run it again")
+            hashing.do(hashed.update, data)
+            blocks.write(data)
+            if not piece:
+                break
+    return Payload(Digest(hashed.hexdigest()), length)
+
+
+def _read(payload: BinaryIO) -> bytes:
+    try:
+        return payload.read(PIECE)
+    except OSError as error:
+        raise UnavailableError(f"the clip cannot be read: {error.strerror}") from error
 
 
 def _check_distinct(recipients: Recipients) -> None:
