@@ -23,7 +23,19 @@ from typing import BinaryIO
 
 from incamera.errors import IntegrityError, UnavailableError
 
-__all__ = ["append", "atomic", "create", "folder", "lock", "move", "remove", "sweep", "write"]
+__all__ = [
+    "append",
+    "atomic",
+    "create",
+    "folder",
+    "lock",
+    "move",
+    "remove",
+    "shred",
+    "supersede",
+    "sweep",
+    "write",
+]
 
 
 def _sync_folder(path: Path) -> None:
@@ -148,6 +160,33 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
         if path.parent.exists():
             _sync_folder(path.parent)
+
+
+def _wipe(file: BinaryIO) -> None:
+    file.seek(0)
+    file.write(bytes(os.fstat(file.fileno()).st_size))
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def shred(path: Path) -> None:
+    """Overwrite a secret where it lies, then unlink it, durably; a missing file is fine.
+
+    A crash in between leaves a file of zeros. Flash, a file system that copies on write, a
+    snapshot and a backup may keep the old bytes: that is for whoever chooses the volume.
+    """
+    with _disk(path):
+        if path.exists():
+            with path.open("r+b") as file:
+                _wipe(file)
+    remove(path)
+
+
+def supersede(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Put ``data`` in the place of a secret, then overwrite the bytes that the secret had."""
+    with _disk(path), path.open("r+b") as old:
+        write(path, data, mode=mode)
+        _wipe(old)
 
 
 @contextlib.contextmanager

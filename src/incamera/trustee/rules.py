@@ -16,7 +16,7 @@ from incamera.errors import InputError, IntegrityError, PolicyError
 from incamera.ids import Digest, Name, digest
 from incamera.ledger.codec import Signed, decode, parse_capsule_list
 from incamera.ledger.entries import CapsuleList, RequestEntry
-from incamera.ledger.queries import Queries
+from incamera.ledger.queries import DAY, Queries
 from incamera.ledger.request import CapsuleEvidence, GrantRequest
 from incamera.ledger.rows import Admitted, Party, Requested
 from incamera.sealing.header import Header, ShareWrap, open_header
@@ -28,6 +28,8 @@ __all__ = [
     "MAX_AHEAD",
     "RefusedError",
     "admitted",
+    "epoch_lasts",
+    "epoch_over",
     "fresh",
     "from_an_enrolled_car",
     "included",
@@ -77,15 +79,21 @@ def parse_leaf(leaf: bytes) -> tuple[Signed, RequestEntry]:
     return signed, signed.entry
 
 
-def requester(state: Queries, signed: Signed, entry: RequestEntry) -> Party:
-    """The reader, enrolled now and not revoked, whose present key signed the request."""
+def requester(
+    state: Queries, signed: Signed, entry: RequestEntry, *, verified: bytes | None = None
+) -> Party:
+    """The reader, enrolled now and not revoked, whose present key signed the request.
+
+    ``verified``: the key under which the signature was found good before, if it was.
+    """
     region = state.region
     if region is None or entry.region != region.region:
         raise RefusedError("region", f"this is not the log of region {entry.region}")
     party = state.party("reader", entry.reader)
     if party is None:
         raise RefusedError("requester", f"no reader {entry.reader} is enrolled")
-    signed.envelope.verify(party.key)
+    if party.key != verified:
+        signed.envelope.verify(party.key)
     return party
 
 
@@ -183,6 +191,24 @@ def our_share(header: Header, shown: CapsuleEvidence, name: Name) -> ShareWrap:
     if digest(shown.wrapped) != share.digest:
         raise IntegrityError(f"wrapped share {shown.index} is not the one in the header")
     return share
+
+
+def epoch_over(state: Queries, name: Name, epoch: int, now: int) -> bool:
+    """True if our key of ``epoch`` is said to be destroyed, or its retention ended by ``now``.
+
+    By the log and witness time, whatever lies on the disk: a key file that came back from a
+    backup opens nothing. A key that was never announced has no end, so it never lasts either.
+    """
+    known, region = state.epoch(name, epoch), state.region
+    if known is None or region is None or state.destroyed(name, epoch) is not None:
+        return True
+    return now > known.not_after + region.retention * DAY
+
+
+def epoch_lasts(state: Queries, name: Name, epoch: int, now: int) -> None:
+    """Our key of ``epoch`` may still open at witness time ``now``."""
+    if epoch_over(state, name, epoch, now):
+        raise RefusedError("epoch-ended", f"the key of epoch {epoch} has ended: it is destroyed")
 
 
 # The policy
