@@ -31,6 +31,8 @@ VERBS = {
     "grant": "Let each trustee decide, alone, on requests.",
     "open": "Combine granted shares into a dataset (folder or MCAP).",
     "erase": "Destroy capsules for good, and say so in the public log.",
+    "demand": "Record what an authority demanded, for all to see.",
+    "report": "Make the transparency report from public data alone.",
     "audit": "Check everything that is public, as an outsider would.",
 }
 

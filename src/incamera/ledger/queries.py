@@ -104,6 +104,15 @@ class Queries:
         )
         return None if row is None else Party(*row)
 
+    def party_at(self, role: Role, name: str, at: int) -> Party | None:
+        """The party as enrolled when entry ``at`` was logged."""
+        row = self._database.one(
+            "SELECT * FROM parties WHERE role = ?1 AND name = ?2 AND since < ?3 "
+            "AND (until IS NULL OR ?3 < until)",
+            *(role, name, at),
+        )
+        return None if row is None else Party(*row)
+
     def parties(self, role: Role) -> Iterator[Party]:
         """All now enrolled in ``role``, by name."""
         sql = "SELECT * FROM parties WHERE role = ? AND until IS NULL ORDER BY name"
