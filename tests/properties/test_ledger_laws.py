@@ -14,6 +14,7 @@ from incamera.ids import Name, Region, digest
 from incamera.ledger.codec import (
     ENTRY_TYPE,
     capsule_list,
+    check_entry,
     decode,
     encode,
     parse_capsule_list,
@@ -28,11 +29,12 @@ from incamera.ledger.entries import (
     RevokeEntry,
 )
 from incamera.ledger.grant import Grant
+from incamera.ledger.quick import CapsuleForm, Run
 from incamera.ledger.request import GrantRequest
 from incamera.ledger.state import State
 from incamera.sealing.envelope import seal_envelope
 from incamera.sealing.keys import OpeningKey, SigningKey
-from incamera.tlog.merkle import leaf_hash, root
+from incamera.tlog.merkle import leaf_hash, node_hash, root
 
 OPERATOR, VAULT = SigningKey.generate(), SigningKey.generate()
 KEYS = [SigningKey.generate() for _ in range(3)]
@@ -147,6 +149,129 @@ def test_reading_in_steps_is_reading_at_once(said: list[Any], data: st.DataObjec
     assert once.frontier.root() == steps.frontier.root()
     once.close()
     steps.close()
+
+
+FORM = CapsuleForm(Region("eu"), VAULT.public)
+ADMITTED = encode(CapsuleEntry(**SAID, capsule=digest(b"1")), VAULT)
+
+
+def the_long_way(entry: bytes) -> str | None:
+    """The capsule that a state of region ``eu`` would take ``entry`` to admit."""
+    try:
+        signed = decode(entry, "entry")
+        if not isinstance(signed.entry, CapsuleEntry) or signed.entry.region != "eu":
+            return None
+        signed.envelope.verify(VAULT.public)
+    except (InputError, IntegrityError):
+        return None
+    return signed.entry.capsule
+
+
+@st.composite
+def nearly(draw: st.DrawFn) -> bytes:
+    """A capsule entry with a few bytes of envelope or payload changed, signed anew or not."""
+    entry = draw(ENTRIES.filter(lambda each: isinstance(each, CapsuleEntry)) | st.just(None))
+    payload = bytearray(check_entry(entry) if entry else check_entry(_admits(draw(TIMES))))
+    if draw(st.booleans()):
+        _alter(draw, payload)
+    signer = draw(st.sampled_from([VAULT, VAULT, VAULT, OPERATOR]))
+    kind = draw(st.sampled_from([ENTRY_TYPE, ENTRY_TYPE, ENTRY_TYPE, "application/json"]))
+    envelope = bytearray(seal_envelope(bytes(payload), kind, signer))
+    if draw(st.booleans()):
+        _alter(draw, envelope)
+    return bytes(envelope)
+
+
+def _alter(draw: st.DrawFn, data: bytearray) -> None:
+    at = draw(st.integers(0, len(data) - 1))
+    act = draw(st.sampled_from(["cut", "set", "add", "flip"]))
+    if act == "cut":
+        del data[at]
+    elif act == "add":
+        data.insert(at, draw(st.sampled_from(b'0 \n1+e"{}\\=/')))
+    elif act == "flip":
+        data[at] ^= 1 << draw(st.integers(0, 7))
+    else:
+        data[at] = draw(st.integers(0, 255))
+
+
+TIMES = st.integers(0, 2**53 - 1) | st.sampled_from([0, 9, 10, 2**53 - 1])
+
+
+def _admits(time: int) -> CapsuleEntry:
+    return CapsuleEntry(region=Region("eu"), time=time, capsule=digest(b"2"))
+
+
+@settings(max_examples=600, deadline=None)
+@given(nearly())
+def test_the_quick_way_says_what_the_long_way_says(entry: bytes) -> None:
+    """For any bytes: recognised if and only if the strict parser and the signature agree."""
+    quick = FORM.read(entry)
+    assert (quick.hex() if quick else None) == the_long_way(entry)
+
+
+@given(st.integers(0, len(ADMITTED) - 1), st.integers(0, 255))
+def test_no_byte_of_a_recognised_entry_can_change(at: int, value: int) -> None:
+    """One byte altered anywhere, and it is not recognised, as it is not valid."""
+    data = bytearray(ADMITTED)
+    data[at] = value
+    assert (FORM.read(bytes(data)) is not None) == (bytes(data) == ADMITTED)
+    assert (the_long_way(bytes(data)) is not None) == (bytes(data) == ADMITTED)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=600), st.integers(0, 700))
+def test_rubbish_is_not_recognised(data: bytes, cut: int) -> None:
+    """Nor raises anything."""
+    assert FORM.read(data) is None
+    assert FORM.read(ADMITTED[:cut] + data) is None or ADMITTED[:cut] + data == ADMITTED
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(ENTRIES, SIGNERS) | st.binary(max_size=80), max_size=40), st.data())
+def test_a_log_taken_in_runs_is_a_log_read_entry_by_entry(
+    said: list[Any], data: st.DataObject
+) -> None:
+    """Bulk and single, in any mixture and any cut: one state, one root, the same findings."""
+    log = [FOUNDING, *(each if isinstance(each, bytes) else encode(*each) for each in said)]
+    single, bulk = State(), State()
+    for index, entry in enumerate(log):
+        single.apply(index, entry, 5)
+    bulk.apply(0, log[0], 5)
+    at = 1
+    while at < len(log):
+        with bulk.transaction():
+            for _ in range(data.draw(st.integers(1, 3))):
+                until = min(data.draw(st.integers(at, at + 9)), len(log))
+                if data.draw(st.booleans()):
+                    bulk.take(_run(bulk, at, log[at:until]), 5)
+                else:
+                    for index in range(at, until):
+                        bulk.apply(index, log[index], 5)
+                at = until
+    for ask in (State.findings, State.requests, State.capsules, State.erasures):
+        assert list(ask(single)) == list(ask(bulk))
+    assert bulk.frontier.root() == root([leaf_hash(each) for each in log])
+    assert bulk.size == single.size == len(log)
+    single.close()
+    bulk.close()
+
+
+def _run(state: State, first: int, entries: list[bytes]) -> Run:
+    form = state.form()
+    assert form is not None
+    read = [(index, entry, form.read(entry)) for index, entry in enumerate(entries, first)]
+    hashes, height = [leaf_hash(each) for each in entries], 0
+    if first % 2 == 0 and len(entries) % 2 == 0:
+        hashes = [node_hash(a, b) for a, b in zip(hashes[::2], hashes[1::2], strict=True)]
+        height = 1
+    return Run(
+        first,
+        [(index, name) for index, _, name in read if name is not None],
+        [(index, entry) for index, entry, name in read if name is None],
+        hashes,
+        height,
+    )
 
 
 @settings(max_examples=150, deadline=None)

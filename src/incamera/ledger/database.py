@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +144,11 @@ class Database:
         """Execute a statement; the number of rows it changed."""
         with self._ours():
             return self._connection.execute(sql, values).rowcount
+
+    def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Execute a statement once for each row."""
+        with self._ours():
+            self._connection.executemany(sql, rows)
 
     def one(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
         """The first row, or None."""

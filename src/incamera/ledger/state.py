@@ -16,20 +16,30 @@ from incamera.errors import InputError, IntegrityError
 from incamera.ids import Digest
 from incamera.ledger.codec import decode
 from incamera.ledger.database import Database
+from incamera.ledger.entries import CapsuleEntry
 from incamera.ledger.fold import check, write
 from incamera.ledger.queries import Queries
-from incamera.ledger.rows import Finding
+from incamera.ledger.quick import CapsuleForm, Run
+from incamera.ledger.rows import Admitted, Finding
 from incamera.tlog.frontier import Frontier
 from incamera.tlog.merkle import leaf_hash
 
 __all__ = ["State", "leaf_digest"]
 
 _MAX_FINDING = 300
+_STAGED = (
+    "CREATE TEMP TABLE IF NOT EXISTS staged "
+    "(at INTEGER PRIMARY KEY, digest BLOB NOT NULL, time INTEGER NOT NULL)"
+)
 
 
 def leaf_digest(entry: bytes) -> Digest:
     """The RFC 6962 leaf hash of an entry's exact bytes: how requests are named."""
     return Digest(leaf_hash(entry).hex())
+
+
+def _repeat(index: int, kind: str) -> Finding:
+    return Finding(index, "repeat", f"log entry {index}: says of a {kind} what was said before")
 
 
 class State(Queries):
@@ -45,6 +55,10 @@ class State(Queries):
         self.path = Path(path) if str(path) not in ("", ":memory:") else None
         # Set only within a transaction: between two, another process may move the file on.
         self._frontier: Frontier | None = None
+        #: How a valid capsule entry looks, once entry 0 is known; of this transaction alone.
+        self._form: CapsuleForm | None = None
+        #: Rows in the table ``staged``: capsules taken in bulk and not yet in ``capsules``.
+        self._staged = 0
 
     @property
     def frontier(self) -> Frontier:
@@ -67,10 +81,11 @@ class State(Queries):
             self._frontier = self.frontier
             try:
                 yield
+                self._settle()
                 self._put("frontier", b"".join(self._frontier.hashes))
                 self._put("size", str(self._frontier.size).encode("ascii"))
             finally:
-                self._frontier = None
+                self._frontier, self._form, self._staged = None, None, 0
 
     def _put(self, name: str, value: bytes) -> None:
         self._database.run("INSERT OR REPLACE INTO meta VALUES (?, ?)", name, value)
@@ -87,26 +102,95 @@ class State(Queries):
                 raise InputError(f"entry {index} handed in, but {self._frontier.size} comes next")
             finding = self._fold(index, entry, witnessed_time)
             self._frontier.append(leaf_hash(entry))
-            if finding is not None:
-                values = (finding.index, finding.kind, finding.text)
-                self._database.run("INSERT INTO findings VALUES (?, ?, ?)", *values)
             return finding
 
+    def take(self, run: Run, witnessed_time: int) -> None:
+        """Fold a run of entries in: as :meth:`apply` for each, in order, only quicker.
+
+        What had no effect stands in :meth:`findings`. ``run`` must come next and be made with
+        this log's :meth:`form`; its hashes must be those of its entries.
+        """
+        with self.transaction():
+            assert self._frontier is not None
+            if run.first != self._frontier.size:
+                raise InputError(f"entry {run.first} handed in, {self._frontier.size} comes next")
+            rows = ((at, name, witnessed_time) for at, name in run.capsules)
+            if not self._staged:
+                self._database.run(_STAGED)
+            self._database.run_many("INSERT INTO staged VALUES (?, ?, ?)", rows)
+            self._staged += len(run.capsules)
+            for index, entry in run.others:
+                self._fold(index, entry, witnessed_time)
+            # A tree of leaves is also the tree of its equal complete subtrees.
+            grown = Frontier(run.first >> run.height, self._frontier.hashes)
+            for each in run.hashes:
+                grown.append(each)
+            self._frontier = Frontier(grown.size << run.height, grown.hashes)
+
+    def form(self) -> CapsuleForm | None:
+        """How valid capsule entries of this log look; None before entry 0 founded a region."""
+        if self._form is not None:
+            return self._form
+        region = self.region
+        form = None if region is None else CapsuleForm(region.region, region.vault_key)
+        if self._frontier is not None:
+            self._form = form
+        return form
+
+    def _settle(self) -> None:
+        """Move the staged capsules into their table, in the table's order: one pass over it."""
+        if not self._staged:
+            return
+        said = self._staged
+        self._staged = 0
+        sql = "INSERT OR IGNORE INTO capsules SELECT digest, at, time FROM staged"
+        if self._database.run(f"{sql} ORDER BY digest, at") < said:
+            sql = "SELECT staged.at FROM staged JOIN capsules USING (digest)"
+            again = self._database.rows(f"{sql} WHERE capsules.at <> staged.at ORDER BY staged.at")
+            for (index,) in list(again):
+                self._note(_repeat(index, CapsuleEntry.type))
+        self._database.run("DELETE FROM staged")
+
+    def _note(self, finding: Finding) -> Finding:
+        values = (finding.index, finding.kind, finding.text)
+        self._database.run("INSERT INTO findings VALUES (?, ?, ?)", *values)
+        return finding
+
     def _fold(self, index: int, data: bytes, time: int) -> Finding | None:
+        form = self.form()
+        if form is not None and (name := form.read(data)) is not None:
+            self._settle()
+            sql = "INSERT OR IGNORE INTO capsules VALUES (?, ?, ?)"
+            if self._database.run(sql, name, index, time) == 1:
+                return None
+            return self._note(_repeat(index, CapsuleEntry.type))
         leaf = leaf_digest(data)
         if (first := self.index_of(leaf)) is not None:
-            return Finding(index, "repeat", f"log entry {index}: the same bytes as entry {first}")
+            text = f"log entry {index}: the same bytes as entry {first}"
+            return self._note(Finding(index, "repeat", text))
         try:
             signed = decode(data, f"log entry {index}")
             check(self, signed, index)
         except (InputError, IntegrityError) as error:
             # The message quotes hostile bytes: keep to what every terminal and table can hold.
             text = error.message[:_MAX_FINDING].encode("ascii", "backslashreplace").decode("ascii")
-            return Finding(index, "bad", "".join(c if c.isprintable() else "?" for c in text))
+            shown = "".join(c if c.isprintable() else "?" for c in text)
+            return self._note(Finding(index, "bad", shown))
+        if isinstance(signed.entry, CapsuleEntry):
+            self._settle()
         if not write(self._database, signed.entry, leaf, index, time):
-            text = f"log entry {index}: says of a {signed.entry.type} what was said before"
-            return Finding(index, "repeat", text)
+            return self._note(_repeat(index, signed.entry.type))
         return None
+
+    def capsule(self, digest: str) -> Admitted | None:
+        """The entry that admitted a capsule (erased since or not)."""
+        self._settle()
+        return super().capsule(digest)
+
+    def capsules(self) -> Iterator[Admitted]:
+        """Every capsule that was admitted, by digest."""
+        self._settle()
+        return super().capsules()
 
     def accept(self, note: bytes, root: bytes, time: int) -> None:
         """Stand under the checkpoint ``note`` of this very size and ``root`` (32 bytes).
