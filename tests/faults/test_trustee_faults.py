@@ -72,7 +72,7 @@ def attempt(world: World, calls: int, persisted: bool, asked: tuple[bytes, int, 
         return world.append(entry)
 
     trustee = world.trustee("ch", fetch=fetch, append=append)
-    own = trustee._memory._database
+    own = trustee._desk.memory._database
     own.__class__ = DyingDatabase
     own.dying, own.persisted = dying, persisted  # type: ignore[attr-defined]
     try:
@@ -107,4 +107,4 @@ def test_a_trustee_may_die_anywhere(persisted: bool) -> None:
         assert [each.kind for each in state.findings()] == []
         world.trustees["ch"] = world.trustee("ch")
         day = world.clock.now() // 86_400
-        assert world.trustees["ch"]._memory.granted_on("acme", day) == calls  # type: ignore[arg-type]
+        assert world.trustees["ch"]._desk.memory.granted_on("acme", day) == calls  # type: ignore[arg-type]

@@ -8,8 +8,10 @@ single-shot interface takes no aad, so the whole context goes into ``info``, as 
 
 from __future__ import annotations
 
+import functools
+
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, MLKEM768X25519PublicKey, Suite
 
 from incamera.encoding import base64_text, canonical
 from incamera.errors import InputError, IntegrityError
@@ -31,6 +33,12 @@ SECRET_BYTES = 32
 
 WRAPPED_BYTES = 1088 + 32 + SECRET_BYTES + 16
 """1168 = ML-KEM-768 ciphertext || X25519 ephemeral key || AES-GCM ciphertext and tag."""
+
+
+@functools.lru_cache(maxsize=256)
+def _recipient(public: bytes) -> MLKEM768X25519PublicKey:
+    """A checked public key: the check costs as much as a seal, and cars and readers come back."""
+    return parse_opening_public(public, "recipient")
 
 
 def _suite() -> Suite:
@@ -91,8 +99,7 @@ def wrap(secret: bytes, recipient_public: bytes, info: bytes) -> bytes:
     """``secret`` (32 bytes) sealed to a public opening key (1216 bytes): 1168 bytes."""
     if len(secret) != SECRET_BYTES:
         raise InputError(f"a secret to wrap has {SECRET_BYTES} bytes, not {len(secret)}")
-    recipient = parse_opening_public(recipient_public, "recipient")
-    return _suite().encrypt(secret, recipient, info)
+    return _suite().encrypt(secret, _recipient(recipient_public), info)
 
 
 def unwrap(data: bytes, key: OpeningKey, info: bytes) -> bytes:

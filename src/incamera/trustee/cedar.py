@@ -8,6 +8,8 @@ be missing, and any error while deciding is a refusal.
 
 from __future__ import annotations
 
+import functools
+import json
 from typing import Any
 
 import cedarpy
@@ -20,6 +22,7 @@ from incamera.sealing.header import Header
 __all__ = ["check_policy", "permits"]
 
 _MAX_TEXT = 65_536
+_KEPT = 32  # parsed policies, of at most 64 KiB of text each
 _STRING = {"type": "String"}
 _STRINGS = {"type": "Set", "element": _STRING}
 
@@ -56,12 +59,24 @@ _SCHEMA: dict[str, Any] = {
 """What a policy may speak of: ``principal.kind`` and so on."""
 
 
+@functools.cache
+def _schema() -> Any:
+    return cedarpy.Schema.from_json_str(json.dumps(_SCHEMA))
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def _parsed(text: str, where: str) -> Any:
+    """The policies of ``text``, type-checked; a text that failed is not remembered."""
+    check_policy(text, where)
+    return cedarpy.PolicySet.from_str(text)
+
+
 def check_policy(text: str, where: str) -> None:
     """:class:`InputError` unless ``text`` is a Cedar policy that type-checks."""
     if len(text) > _MAX_TEXT:
         raise InputError(f"{where}: a policy may have {_MAX_TEXT} characters")
     try:
-        result = cedarpy.validate_policies(text, _SCHEMA)
+        result = cedarpy.validate_policies(text, _schema())
         errors = [str(each) for each in result.errors]
     except ValueError as error:
         raise InputError(f"{where}: not a Cedar policy: {error}") from error
@@ -80,7 +95,7 @@ def permits(
 
     Anything but a clear permission, errors included, is False.
     """
-    check_policy(text, f"policy {header.policy[:16]}...")
+    policies = _parsed(text, f"policy {header.policy[:16]}...")
     principal, resource = _uid("Reader", reader.name), _uid("Capsule", capsule)
     who = {"kind": reader.kind, "country": reader.country, "region": region}
     what = {
@@ -100,7 +115,7 @@ def permits(
         {"uid": principal, "attrs": who, "parents": []},
         {"uid": resource, "attrs": what, "parents": []},
     ]
-    answer = cedarpy.is_authorized(asked, text, entities, _SCHEMA)
+    answer = cedarpy.is_authorized(asked, policies, entities, _schema())
     return bool(answer.decision == cedarpy.Decision.Allow and not answer.diagnostics.errors)
 
 

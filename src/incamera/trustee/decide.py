@@ -34,6 +34,7 @@ from incamera.tlog.reader import Fetch, LogReader
 from incamera.trustee import trace
 from incamera.trustee.batch import Batch
 from incamera.trustee.desk import Desk
+from incamera.trustee.housekeeping import Rhythm, Tended, tend
 from incamera.trustee.keyring import Keyring
 from incamera.trustee.memory import Memory
 from incamera.trustee.rules import RefusedError
@@ -130,6 +131,11 @@ class Trustee:
             if self.frozen:
                 trace.announce_freeze(self._desk)
             return answers
+
+    def tend(self, rhythm: Rhythm | None = None) -> Tended:
+        """Begin and end epochs as is due now: :func:`incamera.trustee.housekeeping.tend`."""
+        with self._lock, durable.lock(self.home / "lock", wait=True):
+            return tend(self._desk, rhythm)
 
     def accuse(self, ours: bytes, theirs: bytes) -> None:
         """Take two notes that contradict each other, from whoever has them, and freeze.

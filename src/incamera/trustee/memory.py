@@ -8,7 +8,8 @@ request is granted under the same entry, counted once, to the same key.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,8 @@ CREATE TABLE granted (
     leaf BLOB NOT NULL, capsule BLOB NOT NULL, intent INTEGER NOT NULL,
     PRIMARY KEY (leaf, capsule)) WITHOUT ROWID;
 """
+
+_GRANTED = "SELECT capsule, id, entry, at FROM granted JOIN intents ON intent = id "
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,32 +57,36 @@ class Memory:
         if row is None or bytes(row[0]) != recipient:
             raise IntegrityError("this request was granted to another recipient key before")
 
-    def intent(self, leaf: Digest, capsule: Digest) -> Intent | None:
-        """The grant that covers ``capsule`` for ``leaf``, if we decided on one."""
-        row = self._database.one(
-            "SELECT id, entry, at FROM granted JOIN intents ON intent = id "
-            "WHERE granted.leaf = ? AND capsule = ?",
-            bytes.fromhex(leaf),
-            bytes.fromhex(capsule),
+    def transaction(self) -> AbstractContextManager[None]:
+        """All that is written within is kept, or, on an error, none of it."""
+        return self._database.transaction()
+
+    def intents(self, leaf: Digest, capsules: Sequence[Digest]) -> dict[Digest, Intent]:
+        """The grants that cover ``capsules`` for ``leaf``, as far as we decided on any."""
+        marks = ", ".join("?" * len(capsules))
+        rows = self._database.rows(
+            _GRANTED + f"WHERE granted.leaf = ? AND capsule IN ({marks})",
+            [*map(bytes.fromhex, (leaf, *capsules))],
         )
-        return None if row is None else Intent(row[0], bytes(row[1]), row[2])
+        return {Digest(bytes(row[0]).hex()): Intent(row[1], bytes(row[2]), row[3]) for row in rows}
 
     def intend(
-        self, leaf: Digest, capsules: Iterable[Digest], reader: Name, day: int, entry: bytes
-    ) -> None:
+        self, leaf: Digest, capsules: Sequence[Digest], reader: Name, day: int, entry: bytes
+    ) -> Intent:
         """Decide to grant ``capsules`` under the log entry ``entry``; counted on ``day``."""
-        raw, wanted = bytes.fromhex(leaf), list(capsules)
+        raw = bytes.fromhex(leaf)
         with self._database.transaction():
             row = self._database.one(
                 "INSERT INTO intents (leaf, reader, day, count, entry) VALUES (?, ?, ?, ?, ?) "
                 "RETURNING id",
-                *(raw, reader, day, len(wanted), entry),
+                *(raw, reader, day, len(capsules), entry),
             )
             assert row is not None
-            for capsule in wanted:
+            for capsule in capsules:
                 self._database.run(
                     "INSERT INTO granted VALUES (?, ?, ?)", raw, bytes.fromhex(capsule), row[0]
                 )
+        return Intent(row[0], entry, None)
 
     def logged(self, intent: Intent, index: int) -> None:
         """The entry of ``intent`` was seen at ``index``."""
