@@ -34,6 +34,7 @@ from incamera.tlog.reader import Fetch, LogReader
 from incamera.trustee import trace
 from incamera.trustee.batch import Batch
 from incamera.trustee.desk import Desk
+from incamera.trustee.heads import Heads
 from incamera.trustee.housekeeping import Rhythm, Tended, tend
 from incamera.trustee.keyring import Keyring
 from incamera.trustee.memory import Memory
@@ -55,12 +56,14 @@ class Trustee:
         append: Callable[[bytes], int],
         *,
         append_many: Callable[[Sequence[bytes]], object] | None = None,
+        heads: Heads | None = None,
     ) -> None:
         """``fetch`` reads public files, ``append`` hands an entry to the log.
 
         ``policy`` says whom to believe about the log; ``append`` returns the entry's index, which
         is not believed. ``append_many`` hands over several entries at once, in any order and
-        best as one batch of the log; without it they are appended one by one.
+        best as one batch of the log; without it they are appended one by one. ``heads`` asks
+        the witnesses whether the log shows all; without it a restored home believes the log.
         """
         self.home = home
         self.name = name
@@ -85,6 +88,7 @@ class Trustee:
             clock=clock,
             fetch=fetch,
             append=append_many or one_by_one,
+            heads=heads,
         )
 
     @property

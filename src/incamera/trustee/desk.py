@@ -18,6 +18,7 @@ from incamera.ledger.state import State
 from incamera.tlog.policy import Policy
 from incamera.tlog.reader import Fetch
 from incamera.trustee import rules
+from incamera.trustee.heads import Heads
 from incamera.trustee.keyring import Keyring
 from incamera.trustee.memory import Memory
 
@@ -40,6 +41,8 @@ class Desk:
     fetch: Fetch
     append: Callable[[Sequence[bytes]], object]
     """Hands entries to the log, which may log them in one batch; its answer is not believed."""
+    heads: Heads | None = None
+    """How to ask the witnesses past the log; None: the log alone is asked."""
     _lists: dict[CapsuleList, frozenset[Digest]] = field(default_factory=dict)
 
     @property
@@ -50,10 +53,19 @@ class Desk:
         return region
 
     def follow(self) -> bytes:
-        """Read on to the log's present checkpoint, if it is fresh; its note.
+        """Read on to the log's present checkpoint, if it is fresh; the note we stand under.
 
-        Judged before it is followed: a time from the future must not become the state's, which
-        never goes back.
+        And now and then see from the witnesses themselves that no longer log is kept from us.
+        """
+        note = self._read_on()
+        if self.heads is not None:
+            self.heads.hold(self.follower, self._read_on)
+        return self.state.note or note
+
+    def _read_on(self) -> bytes:
+        """Judged before it is followed: a time from the future must not become the state's.
+
+        That never goes back.
         """
         present = self.follower.present()
         rules.fresh(present.time(self.policy), self.clock.now())

@@ -5,13 +5,18 @@
 
     home/signing.key        Ed25519
     home/epochs/<n>.key     HPKE; gone once retention ended, and with it every share of that epoch
+    home/epochs/<n>.entry   what announces it in the log, byte for byte
 
-Removing a file does not clean a flash disk; a deployment keeps ``epochs`` on a volume it can
-destroy, or in a device that can.
+INVARIANT: a key is on disk before its entry is made, and the entry before it is appended. So
+after a crash the same bytes are appended again, and the log never has a key that we have not.
+
+Overwriting a file does not clean a flash disk, nor a file system that copies on write; a
+deployment keeps ``epochs`` on a volume it can destroy (``docs/operating/keys.md``).
 """
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -20,7 +25,6 @@ from incamera.errors import InputError
 from incamera.ids import Name, Region
 from incamera.ledger.codec import encode
 from incamera.ledger.entries import EpochEntry
-from incamera.ledger.queries import DAY, Queries
 from incamera.sealing.keys import OpeningKey, SigningKey
 
 __all__ = ["Keyring"]
@@ -35,6 +39,8 @@ class Keyring:
         """``home``: made by :meth:`create`."""
         self.home = home
         self.signing = SigningKey.load(home / "signing.key")
+        #: Keys read before, each with what the disk said of its file then.
+        self._read: dict[int, tuple[tuple[int, ...], OpeningKey]] = {}
 
     @classmethod
     def create(cls, home: Path) -> Keyring:
@@ -46,8 +52,8 @@ class Keyring:
         durable.folder(home / "epochs", mode=0o700)
         return cls(home)
 
-    def _path(self, epoch: int) -> Path:
-        return self.home / "epochs" / f"{epoch}.key"
+    def _path(self, epoch: int, suffix: str = "key") -> Path:
+        return self.home / "epochs" / f"{epoch}.{suffix}"
 
     def new_epoch(
         self, name: Name, region: Region, epoch: int, not_before: int, not_after: int, time: int
@@ -55,9 +61,12 @@ class Keyring:
         """Make the key of ``epoch`` and return the entry that announces it, to be appended.
 
         Cars may seal to it from ``not_before`` to ``not_after`` (POSIX seconds). Asked again for
-        an epoch whose key is here, it announces that same key.
+        an epoch whose entry was made before, it returns that entry: what was begun is finished.
         """
-        path = self._path(epoch)
+        path, said = self._path(epoch), self._path(epoch, "entry")
+        if path.exists() and said.exists():
+            return said.read_bytes()
+        durable.folder(path.parent, mode=0o700)
         if not path.exists():
             OpeningKey.generate().save(path)
         entry = EpochEntry(
@@ -69,12 +78,25 @@ class Keyring:
             not_before=not_before,
             not_after=not_after,
         )
-        return encode(entry, self.signing)
+        data = encode(entry, self.signing)
+        durable.write(said, data)
+        return data
 
     def epoch(self, epoch: int) -> OpeningKey | None:
-        """The opening key of ``epoch``, or None if it was destroyed (or never was)."""
-        path = self._path(epoch)
-        return OpeningKey.load(path) if path.exists() else None
+        """The opening key of ``epoch``, or None if it was destroyed (or never was).
+
+        Whether it may still be used is not the disk's to say: ``rules.epoch_lasts``.
+        """
+        try:
+            found = os.stat(self._path(epoch))  # noqa: PTH116 - one call tells all of it
+        except FileNotFoundError:
+            self._read.pop(epoch, None)
+            return None
+        mark = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        if (known := self._read.get(epoch)) is None or known[0] != mark:
+            known = (mark, OpeningKey.load(self._path(epoch)))
+            self._read[epoch] = known
+        return known[1]
 
     def epochs(self) -> list[int]:
         """The epochs whose keys are here."""
@@ -82,16 +104,15 @@ class Keyring:
         found = [_FILE.fullmatch(path.name) for path in folder.iterdir()] if folder.exists() else []
         return sorted(int(match.group(1)) for match in found if match)
 
-    def destroy_ended(self, state: Queries, name: Name) -> list[int]:
-        """Destroy every key whose retention has ended by witness time; the epochs concerned.
+    def has(self, epoch: int) -> bool:
+        """True if there is a key file for ``epoch``, whatever is in it."""
+        return self._path(epoch).exists()
 
-        From then on nobody but the owners can open what was sealed to it, not even all trustees
-        together. A key that the log does not know stays: it may be announced yet.
+    def destroy(self, epoch: int) -> None:
+        """Overwrite and remove the key of ``epoch``, durably. A missing one is fine.
+
+        Python cannot wipe memory: a process that had read the key may hold it until it ends.
         """
-        region, gone = state.region, []
-        for epoch in self.epochs():
-            known = state.epoch(name, epoch)
-            if region and known and state.time > known.not_after + region.retention * DAY:
-                durable.remove(self._path(epoch))
-                gone.append(epoch)
-        return gone
+        self._read.pop(epoch, None)
+        durable.shred(self._path(epoch))
+        durable.remove(self._path(epoch, "entry"))

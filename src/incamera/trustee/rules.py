@@ -98,10 +98,17 @@ def requester(
 
 
 def still_enrolled(state: Queries, name: Name, public: bytes) -> None:
-    """We are a trustee of this log, under our present key: else our grants would be void."""
+    """We are a trustee of this log, under our present key: else our grants would be void.
+
+    And we never froze: a home that came back from a backup has lost the proof, the log has not.
+    """
     party = state.party("trustee", name)
     if party is None or party.key != public:
         raise RefusedError("trustee", f"trustee {name} is not enrolled with its present key")
+    if any(each.trustee == name for each in state.freezes()):
+        raise RefusedError(
+            "frozen", f"trustee {name} said in the log that it holds proof of a fork", public=False
+        )
 
 
 # The log

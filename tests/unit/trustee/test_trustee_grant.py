@@ -5,12 +5,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from incamera.errors import InputError, IntegrityError, PolicyError, UnavailableError
-from incamera.ids import Name, digest
+from incamera.ids import digest
 from incamera.ledger.codec import capsule_list, decode
 from incamera.ledger.entries import CapsuleEntry, GrantEntry
 from incamera.ledger.state import leaf_digest
@@ -20,7 +19,7 @@ from incamera.sealing.header import HEADER_TYPE
 from incamera.sealing.keys import OpeningKey
 from incamera.trustee import Keyring
 from incamera.trustee.memory import Memory
-from world import DAY, EU, World
+from world import World
 
 
 def test_two_of_three_trustees_open_a_capsule(world: World) -> None:
@@ -177,38 +176,6 @@ def test_a_trustee_that_was_revoked_or_has_another_key_grants_nothing(world: Wor
     world.revoke("trustee", "ch")
     with pytest.raises(PolicyError, match="not enrolled"):
         world.decide("ch", leaf, index, capsule)
-
-
-def test_an_ended_epoch_is_destroyed_and_opens_nothing(world: World) -> None:
-    """Once retention ended by witness time, the key is gone, and with it every share."""
-    capsule = world.capsule(expires=world.clock.now() + 100 * DAY)
-    trustee = world.trustees["ch"]
-    leaf, index = world.request([capsule], expires=world.clock.now() + 100 * DAY)
-    world.decide("ch", leaf, index, capsule)
-    keys = trustee.keys
-    world.clock.advance(31 * DAY)
-    world.logs.log.refresh()
-    trustee.follower.follow()
-    assert keys.destroy_ended(trustee.state, Name("ch")) == []  # its last second still counts
-    world.clock.advance(1)
-    assert keys.destroy_ended(trustee.state, Name("ch")) == []  # not before witnesses say so
-    world.logs.log.refresh()
-    trustee.follower.follow()
-    assert keys.destroy_ended(trustee.state, Name("ch")) == [4]
-    assert keys.epochs() == []
-    with pytest.raises(PolicyError, match="destroyed"):
-        world.decide("ch", leaf, index, capsule)
-    assert keys.destroy_ended(trustee.state, Name("ch")) == []
-
-
-def test_a_key_that_is_not_in_the_log_yet_is_not_destroyed(world: World) -> None:
-    """A new epoch's key stays until it was announced; asking again announces the same key."""
-    keys = world.trustees["ch"].keys
-    now = world.clock.now()
-    said: tuple[Any, ...] = (Name("ch"), EU, 5, now, now + DAY, now)
-    assert keys.new_epoch(*said) == keys.new_epoch(*said)
-    assert keys.destroy_ended(world.state(), Name("ch")) == []
-    assert keys.epochs() == [4, 5]
 
 
 def test_an_epoch_key_that_is_not_the_sealed_one_is_noticed(world: World) -> None:
