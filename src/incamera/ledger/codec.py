@@ -22,6 +22,7 @@ from incamera.ledger.entries import (
     ENTRY_CLASSES,
     MAX_INLINE,
     MAX_LISTED,
+    MAX_SUCCESSION,
     CapsuleList,
     Entry,
     Outcome,
@@ -54,7 +55,6 @@ _CLASSES = {each.type: each for each in ENTRY_CLASSES}
 _COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
 _MAX_TEXT = 300
 _MAX_SEATS = 32
-_MAX_EPOCH = 2**31 - 1
 _LINE = 65
 
 
@@ -110,7 +110,7 @@ def _seats(value: object, where: str) -> tuple[Seat, ...]:
     seats = []
     for each in value:
         found = exact_keys(each, ("trustee", "epoch"), where)
-        epoch = parse_int(found["epoch"], f"{where}: epoch", 0, _MAX_EPOCH)
+        epoch = parse_int(found["epoch"], f"{where}: epoch", 0, MAX_SUCCESSION)
         seats.append(Seat(parse_name(found["trustee"], f"{where}: trustee"), epoch))
     if len({seat.trustee for seat in seats}) != len(seats):
         raise InputError(f"{where}: a trustee has two seats")
@@ -177,14 +177,14 @@ _ANY: dict[str, Callable[[object, str], Any]] = {
     "notice": _within(0, 366 * 86_400),
     "retention": _within(1, 36_600),
     "quota": _within(1, MAX_TIME),
-    "epoch": _within(0, _MAX_EPOCH),
+    "epoch": _within(0, MAX_SUCCESSION),
     "reference": parse_name,
     "authority": _said,
     "date": _date,
     "outcome": _one_of(*get_args(Outcome)),
-    "number": _within(1, _MAX_EPOCH),
-    "succession": _within(1, _MAX_EPOCH),
-    "source": _within(0, _MAX_EPOCH),
+    "number": _within(1, MAX_SUCCESSION),
+    "succession": _within(1, MAX_SUCCESSION),
+    "source": _within(0, MAX_SUCCESSION),
     "seats": _seats,
     "count": _within(1, MAX_LISTED),
     "nonce": lambda value, where: base64_bytes(value, where, 16),

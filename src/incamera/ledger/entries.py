@@ -17,6 +17,7 @@ __all__ = [
     "ENTRY_CLASSES",
     "MAX_INLINE",
     "MAX_LISTED",
+    "MAX_SUCCESSION",
     "AcceptEntry",
     "CampaignEntry",
     "CapsuleEntry",
@@ -48,6 +49,9 @@ MAX_INLINE = 512
 
 MAX_LISTED = 100_000
 """Most capsules in a list file (65 bytes each)."""
+
+MAX_SUCCESSION = 2**31 - 1
+"""The largest number of a succession; that of an epoch, too."""
 
 Role = Literal["car", "owner", "reader", "trustee"]
 

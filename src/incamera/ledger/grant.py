@@ -13,6 +13,7 @@ from incamera.encoding import base64_bytes, base64_text, canonical, exact_keys, 
 from incamera.errors import InputError, IntegrityError
 from incamera.ids import Digest, Name, parse_digest, parse_name
 from incamera.ledger.codec import parse_int
+from incamera.ledger.entries import MAX_SUCCESSION
 from incamera.ledger.request import MAX_BATCH
 from incamera.sealing.envelope import open_envelope, seal_envelope
 from incamera.sealing.keys import SigningKey
@@ -32,6 +33,7 @@ class SealedShare:
     capsule_id: bytes  # 32
     index: int  # 1..n
     sealed: bytes  # 1168, HPKE with info = leaf hash || capsule id || index
+    succession: int = 0  # the one that the share came by; 0: as the car sealed it
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +61,7 @@ class Grant:
             "request": request,
             "trustee": trustee,
             "entries": list(entries),
-            "shares": [
-                {
-                    "capsule": each.capsule,
-                    "capsule_id": each.capsule_id.hex(),
-                    "index": each.index,
-                    "sealed": base64_text(each.sealed),
-                }
-                for each in shares
-            ],
+            "shares": [_plain(each) for each in shares],
         }
         return cls(
             request, trustee, shares, entries, seal_envelope(canonical(payload), GRANT_TYPE, key)
@@ -99,12 +93,25 @@ class Grant:
         )
 
 
+def _plain(each: SealedShare) -> dict[str, object]:
+    plain: dict[str, object] = {
+        "capsule": each.capsule,
+        "capsule_id": each.capsule_id.hex(),
+        "index": each.index,
+        "sealed": base64_text(each.sealed),
+    }
+    return plain | ({"succession": each.succession} if each.succession else {})
+
+
 def _share(value: object, where: str) -> SealedShare:
-    found = exact_keys(value, ("capsule", "capsule_id", "index", "sealed"), where)
+    passed_on = ("succession",) if isinstance(value, dict) and "succession" in value else ()
+    found = exact_keys(value, ("capsule", "capsule_id", "index", "sealed", *passed_on), where)
     capsule_id = found["capsule_id"]
+    number = found.get("succession", 0)
     return SealedShare(
         capsule=parse_digest(found["capsule"], f"{where}: capsule"),
         capsule_id=bytes.fromhex(parse_digest(capsule_id, f"{where}: capsule id")),
         index=parse_int(found["index"], f"{where}: index", 1, 255),
         sealed=base64_bytes(found["sealed"], f"{where}: sealed", WRAPPED_BYTES),
+        succession=parse_int(number, f"{where}: succession", 1 if passed_on else 0, MAX_SUCCESSION),
     )

@@ -14,7 +14,7 @@ from incamera.encoding import base64_bytes, base64_text, canonical, exact_keys, 
 from incamera.errors import InputError
 from incamera.ids import Digest, Name, Region, digest
 from incamera.ledger.codec import encode, parse_int
-from incamera.ledger.entries import CapsuleList, RequestEntry
+from incamera.ledger.entries import MAX_SUCCESSION, CapsuleList, RequestEntry
 from incamera.ledger.state import leaf_digest
 from incamera.sealing.envelope import MAX_ENVELOPE
 from incamera.sealing.keys import SigningKey
@@ -68,8 +68,9 @@ class CapsuleEvidence:
     """One wanted capsule: the envelope of its header, and the trustee's wrapped share."""
 
     envelope: bytes
-    wrapped: bytes  # 1168
+    wrapped: bytes  # 1168; empty for a new share, which the trustee keeps itself
     index: int  # of the share, 1..n
+    succession: int = 0  # the one that the share came by; 0: as the car sealed it
 
     @property
     def capsule(self) -> Digest:
@@ -101,14 +102,7 @@ class GrantRequest:
                 "index": self.index,
                 "note": base64_text(self.note),
                 "proof": [base64_text(each) for each in self.proof],
-                "capsules": [
-                    {
-                        "envelope": base64_text(each.envelope),
-                        "wrapped": base64_text(each.wrapped),
-                        "index": each.index,
-                    }
-                    for each in self.capsules
-                ],
+                "capsules": [_plain(each) for each in self.capsules],
             }
         )
 
@@ -146,10 +140,21 @@ class GrantRequest:
             raise InputError(f"{where}: a capsule stands twice")
 
 
+def _plain(each: CapsuleEvidence) -> dict[str, object]:
+    plain: dict[str, object] = {"envelope": base64_text(each.envelope), "index": each.index}
+    if each.succession:
+        return plain | {"succession": each.succession}
+    return plain | {"wrapped": base64_text(each.wrapped)}
+
+
 def _evidence(value: object, where: str) -> CapsuleEvidence:
-    found = exact_keys(value, ("envelope", "wrapped", "index"), where)
-    return CapsuleEvidence(
-        envelope=base64_bytes(found["envelope"], f"{where}: envelope"),
-        wrapped=base64_bytes(found["wrapped"], f"{where}: wrapped share", WRAPPED_BYTES),
-        index=parse_int(found["index"], f"{where}: index", 1, 255),
-    )
+    passed_on = isinstance(value, dict) and "succession" in value
+    kind = "succession" if passed_on else "wrapped"
+    found = exact_keys(value, ("envelope", kind, "index"), where)
+    envelope = base64_bytes(found["envelope"], f"{where}: envelope")
+    index = parse_int(found["index"], f"{where}: index", 1, 255)
+    if passed_on:
+        number = parse_int(found[kind], f"{where}: succession", 1, MAX_SUCCESSION)
+        return CapsuleEvidence(envelope, b"", index, number)
+    wrapped = base64_bytes(found[kind], f"{where}: wrapped share", WRAPPED_BYTES)
+    return CapsuleEvidence(envelope, wrapped, index)

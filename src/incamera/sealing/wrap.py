@@ -8,10 +8,8 @@ single-shot interface takes no aad, so the whole context goes into ``info``, as 
 
 from __future__ import annotations
 
-import functools
-
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, MLKEM768X25519PublicKey, Suite
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 
 from incamera.encoding import base64_text, canonical
 from incamera.errors import InputError, IntegrityError
@@ -33,12 +31,6 @@ SECRET_BYTES = 32
 
 WRAPPED_BYTES = 1088 + 32 + SECRET_BYTES + 16
 """1168 = ML-KEM-768 ciphertext || X25519 ephemeral key || AES-GCM ciphertext and tag."""
-
-
-@functools.lru_cache(maxsize=256)
-def _recipient(public: bytes) -> MLKEM768X25519PublicKey:
-    """A checked public key: the check costs as much as a seal, and cars and readers come back."""
-    return parse_opening_public(public, "recipient")
 
 
 def _suite() -> Suite:
@@ -84,22 +76,27 @@ def owner_info(capsule_id: bytes, car_key: bytes, policy: Digest) -> bytes:
     )
 
 
-def grant_info(leaf_hash: bytes, capsule_id: bytes, index: int) -> bytes:
+def grant_info(leaf_hash: bytes, capsule_id: bytes, index: int, succession: int = 0) -> bytes:
     """Context of a share as a trustee re-seals it to a reader.
 
     ``leaf_hash``: the 32-byte Merkle leaf hash of the logged request, so that a grant is of use
-    for that request only; ``capsule_id``: 32 bytes; ``index``: 1..32.
+    for that request only; ``capsule_id``: 32 bytes; ``index``: 1..32. ``succession``: the number
+    of the one that the share came by; 0 for a share as the car sealed it.
     """
     if len(leaf_hash) != 32 or len(capsule_id) != 32 or not 1 <= index <= 255:
         raise InputError("a grant needs a leaf hash and a capsule id of 32 bytes and an index")
-    return b"incamera grant 1\0" + leaf_hash + capsule_id + bytes((index,))
+    place = leaf_hash + capsule_id + bytes((index,))
+    if succession == 0:
+        return b"incamera grant 1\0" + place
+    return b"incamera grant of a new share 1\0" + place + succession.to_bytes(4, "big")
 
 
 def wrap(secret: bytes, recipient_public: bytes, info: bytes) -> bytes:
     """``secret`` (32 bytes) sealed to a public opening key (1216 bytes): 1168 bytes."""
     if len(secret) != SECRET_BYTES:
         raise InputError(f"a secret to wrap has {SECRET_BYTES} bytes, not {len(secret)}")
-    return _suite().encrypt(secret, _recipient(recipient_public), info)
+    recipient = parse_opening_public(recipient_public, "recipient")
+    return _suite().encrypt(secret, recipient, info)
 
 
 def unwrap(data: bytes, key: OpeningKey, info: bytes) -> bytes:
