@@ -56,7 +56,7 @@ class Capsule:
     payload_offset: int
 
     def chunks(self) -> Iterator[bytes]:
-        """The ciphertext in pieces of at most 1 MiB.
+        """The ciphertext in pieces of at most 256 KiB.
 
         After the last piece, :class:`IntegrityError` unless length and digest were the header's:
         use nothing of it for good before the iterator has ended.

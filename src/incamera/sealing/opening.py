@@ -77,7 +77,7 @@ def _decrypt(capsule: Capsule, data_key: bytes, dest: Path) -> None:
     try:
         with durable.atomic(dest, mode=0o600) as file, BlockWriter(file, 0, length) as blocks:
             for chunk in capsule.chunks():
-                blocks.write(decryptor.update(chunk))
+                blocks.add(decryptor.update_into(chunk, blocks.room()))
             blocks.write(decryptor.finalize())
     except InvalidTag as error:
         raise IntegrityError(

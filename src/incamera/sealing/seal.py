@@ -33,7 +33,7 @@ from incamera.sealing.header import (
     ShareWrap,
 )
 from incamera.sealing.keys import OPENING_PUBLIC_BYTES, SigningKey, key_id
-from incamera.sealing.stream import PIECE, Behind, BlockWriter
+from incamera.sealing.stream import PIECE, BlockWriter
 
 __all__ = ["Facts", "Recipients", "Trustee", "ciphertext_length", "seal"]
 
@@ -164,18 +164,18 @@ def _encrypt(payload: BinaryIO, file: BinaryIO, offset: int, header: Header, key
     """Encrypt ``payload`` into ``file`` from ``offset`` on: what the header is to say of it."""
     encryptor, hashed = Cobblestone256Encryptor(key, header.context()), hashlib.sha256()
     expected, length = header.payload.length, 0
-    with BlockWriter(file, offset, expected) as blocks, Behind() as hashing:
-        while True:
-            piece = _read(payload)
-            data = encryptor.update(piece) if piece else encryptor.finalize()
-            length += len(data)
-            if length > expected or (not piece and length != expected):
-                raise InputError("the clip changed while it was sealed", hint="run it again")
-            hashing.do(hashed.update, data)
-            blocks.write(data)
-            if not piece:
+    with BlockWriter(file, offset, expected, hashed.update) as blocks:
+        while piece := _read(payload):
+            count = encryptor.update_into(piece, blocks.room())
+            blocks.add(count)
+            length += count
+            if length > expected:
                 break
-    return Payload(Digest(hashed.hexdigest()), length)
+        rest = encryptor.finalize()
+        blocks.write(rest)
+        if length + len(rest) != expected:
+            raise InputError("the clip changed while it was sealed", hint="run it again")
+    return Payload(Digest(hashed.hexdigest()), expected)
 
 
 def _read(payload: BinaryIO) -> bytes:

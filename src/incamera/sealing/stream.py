@@ -19,10 +19,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-__all__ = ["PIECE", "Behind", "BlockWriter"]
+__all__ = ["PIECE", "ROOM", "Behind", "BlockWriter"]
 
-PIECE = 1 << 20
+PIECE = 1 << 18
 """Bytes to read at once."""
+
+ROOM = 2 * PIECE
+"""Bytes that a piece, read and ciphered, takes at most."""
 
 _PAGE = 4096
 _BLOCK = 4 << 20
@@ -73,27 +76,49 @@ class BlockWriter:
     it is in is written as zeros: write before it later. :class:`OSError` if the disk fails.
     """
 
-    def __init__(self, file: BinaryIO, offset: int, length: int) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        offset: int,
+        length: int,
+        watch: Callable[[memoryview], object] | None = None,
+    ) -> None:
+        """``watch`` is given the stream in order, in another thread, and done when the writer is.
+
+        It must keep nothing of what it is given.
+        """
         file.flush()
-        self._file, self._behind = file, Behind()
-        # INVARIANT: a block is filled again only after it was written: `do` leaves at most
-        # _DEPTH blocks unwritten, and there is one block more.
-        self._blocks = [memoryview(mmap.mmap(-1, _BLOCK)) for _ in range(_DEPTH + 1)]
+        self._file, self._watch = file, watch
+        self._writing, self._watching = Behind(), Behind()
+        # INVARIANT: a block is filled again only after it was written and watched: `do` leaves
+        # at most _DEPTH blocks undone, and there is one block more.
+        self._blocks = [memoryview(mmap.mmap(-1, _BLOCK + ROOM)) for _ in range(_DEPTH + 1)]
         self._turn, self._fill = 0, offset % _PAGE
-        self._position = offset - self._fill
+        self._position, self._begin = offset - self._fill, self._fill
         self._direct = _claim(file.fileno(), offset + length)
 
+    def room(self) -> memoryview:
+        """Where the next bytes belong, for at least :data:`ROOM` of them; then :meth:`add`."""
+        return self._blocks[self._turn][self._fill :]
+
+    def add(self, count: int) -> None:
+        """``count`` bytes were put into :meth:`room`."""
+        self._fill += count
+        if self._fill < _BLOCK:
+            return
+        block = self._blocks[self._turn]
+        self._writing.do(self._put, block[:_BLOCK], self._position)
+        if self._watch:
+            self._watching.do(self._watch, block[self._begin : _BLOCK])
+        self._turn = (self._turn + 1) % len(self._blocks)
+        self._fill -= _BLOCK
+        self._blocks[self._turn][: self._fill] = block[_BLOCK : _BLOCK + self._fill]
+        self._position, self._begin = self._position + _BLOCK, 0
+
     def write(self, data: bytes) -> None:
-        """Take ``data`` over: the caller may change or drop it on return."""
-        left = memoryview(data)
-        while left:
-            count = min(len(left), _BLOCK - self._fill)
-            self._blocks[self._turn][self._fill : self._fill + count] = left[:count]
-            self._fill, left = self._fill + count, left[count:]
-            if self._fill == _BLOCK:
-                self._behind.do(self._put, self._blocks[self._turn], self._position)
-                self._position += _BLOCK
-                self._turn, self._fill = (self._turn + 1) % len(self._blocks), 0
+        """Add ``data``, at most :data:`ROOM` bytes."""
+        self.room()[: len(data)] = data
+        self.add(len(data))
 
     def _put(self, data: memoryview, position: int) -> None:
         while data:
@@ -119,10 +144,16 @@ class BlockWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: object, trace: TracebackType | None
     ) -> None:
-        self._behind.__exit__(kind, error, trace)
+        try:
+            self._writing.__exit__(kind, error, trace)
+        finally:
+            self._watching.__exit__(kind, error, trace)
         if kind is None:
+            rest = self._blocks[self._turn][: self._fill]
+            if self._watch:
+                self._watch(rest[self._begin :])
             self._through_the_cache()  # the last block is no whole one
-            self._put(self._blocks[self._turn][: self._fill], self._position)
+            self._put(rest, self._position)
             self._file.truncate(self._position + self._fill)
 
 

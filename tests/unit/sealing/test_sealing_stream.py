@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import resource
@@ -62,16 +63,17 @@ def sealing(fleet: Fleet, payload: io.BytesIO, dest: Path) -> None:
 def test_what_is_written_behind_is_what_was_given(
     tmp_path: Path, way: str, offset: int, length: int
 ) -> None:
-    """At every edge of a block and of a page, past the page cache and through it."""
-    data = os.urandom(length)
+    """At every edge of a block and of a page, past the page cache and through it; hashed too."""
+    data, watched = os.urandom(length), hashlib.sha256()
     with (tmp_path / "f").open("w+b") as file:
         file.write(b"x")
-        with BlockWriter(file, offset, length) as blocks:
-            for start in range(0, length, 1_049_600):
-                blocks.write(data[start : start + 1_049_600])
+        with BlockWriter(file, offset, length, watched.update) as blocks:
+            for start in range(0, length, 262_400):
+                blocks.write(data[start : start + 262_400])
         file.seek(0)
         file.write(b"head"[:offset])
     assert (tmp_path / "f").read_bytes() == b"head"[:offset] + bytes(max(0, offset - 4)) + data
+    assert watched.digest() == hashlib.sha256(data).digest()
 
 
 def test_a_stream_shorter_than_announced_ends_where_it_ends(tmp_path: Path, way: str) -> None:
@@ -89,7 +91,8 @@ def test_a_disk_that_refuses_the_short_way_is_written_the_long_way(
     monkeypatch.setattr(stream, "_PAGE", 1)
     data = os.urandom(9 * MIB)
     with (tmp_path / "f").open("w+b") as file, BlockWriter(file, 7, len(data)) as blocks:
-        blocks.write(data)
+        for start in range(0, len(data), stream.ROOM):
+            blocks.write(data[start : start + stream.ROOM])
     assert (tmp_path / "f").read_bytes() == bytes(7) + data
 
 
@@ -99,8 +102,8 @@ def test_an_error_of_the_thread_reaches_the_caller(tmp_path: Path) -> None:
 
     def write() -> None:
         with (tmp_path / "f").open("rb") as file, BlockWriter(file, 0, 40 * MIB) as blocks:
-            for _ in range(10):
-                blocks.write(bytes(4 * MIB))
+            for _ in range(80):
+                blocks.write(bytes(stream.ROOM))
 
     with pytest.raises(OSError, match="Bad file descriptor"):
         write()
@@ -110,9 +113,14 @@ def test_an_error_of_the_thread_reaches_the_caller(tmp_path: Path) -> None:
 def test_things_are_done_in_order_and_only_so_far_behind() -> None:
     """What bounds the memory: the caller waits when two things are undone."""
     done: list[int] = []
+
+    def slowly(number: int) -> None:
+        time.sleep(0.001)
+        done.append(number)
+
     with Behind(2) as behind:
         for number in range(20):
-            behind.do(lambda n: (time.sleep(0.001), done.append(n)), number)
+            behind.do(slowly, number)
             assert number - len(done) < 2 + 1
         behind.finish()
         assert done == list(range(20))
@@ -199,8 +207,8 @@ class Endless(Odd):
 
     def happens(self) -> bytes:
         """More, but not for ever: a test must end."""
-        assert self.pieces < 40
-        return bytes(MIB)
+        assert self.pieces < 200
+        return bytes(MIB // 4)
 
 
 @pytest.mark.parametrize(
