@@ -14,6 +14,7 @@ What does not answer, answers for another log, or shows a cosignature of more th
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -141,9 +142,13 @@ class Heads:
         if largest is None or largest.checkpoint.size <= follower.state.size:
             return
         self._follow_joined(follower, largest, found)
-        limit = {"attempts": 1} if self._patience <= 0 else {"attempts": None}
+        patient = self._patience > 0
         for attempt in stamina.retry_context(
-            on=_BehindError, timeout=self._patience, wait_initial=0.05, wait_max=0.5, **limit
+            on=_BehindError,
+            attempts=None if patient else 1,
+            timeout=self._patience if patient else None,
+            wait_initial=0.05,
+            wait_max=0.5,
         ):
             with attempt:
                 read_on()
@@ -170,7 +175,8 @@ class Heads:
         except IntegrityError:
             return  # in flight: the log is still gathering cosignatures
         rules.fresh(seen.time(self._policy), self._clock.now())
-        follower.follow(seen)
+        with contextlib.suppress(UnavailableError):  # its entries are withheld: told below
+            follower.follow(seen)
 
 
 def _refuse_two_roots(follower: Follower, found: Sequence[Head]) -> None:
