@@ -6,14 +6,13 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from incamera.audit.log import Readings
+from incamera.audit.memory import Memory
 from incamera.audit.reads import ReadCheck
 from incamera.audit.report import Findings
 from incamera.errors import Error
 from incamera.ids import digest
 from incamera.ledger.codec import capsule_list
 from incamera.ledger.manifest import Manifest, open_manifest
-from incamera.ledger.state import State
 
 __all__ = ["check_dataset"]
 
@@ -21,9 +20,7 @@ _CHUNK = 1 << 20
 _LONGEST = 1 << 26
 
 
-def check_dataset(
-    path: Path, state: State, readings: Readings, reads: ReadCheck, findings: Findings
-) -> None:
+def check_dataset(path: Path, memory: Memory, reads: ReadCheck, findings: Findings) -> None:
     """Check the manifest at ``path``, and the files beside it that it names."""
     where = str(path)
     try:
@@ -34,7 +31,7 @@ def check_dataset(
     except OSError as error:
         findings.error(where, f"cannot be read: {error.strerror}", "hand in the manifest file")
         return
-    known = readings.datasets.get(digest(data))
+    known = memory.dataset(digest(data))
     if known is None:
         findings.error(
             where,
@@ -48,12 +45,12 @@ def check_dataset(
     except Error as error:
         findings.error(where, f"does not hold: {error.message}", "ask the reader for the original")
         return
-    _check_log(where, index, manifest, state, reads, findings)
+    _check_log(where, index, manifest, memory, reads, findings)
     _check_files(path, manifest, findings)
 
 
 def _check_log(
-    where: str, index: int, manifest: Manifest, state: State, reads: ReadCheck, found: Findings
+    where: str, index: int, manifest: Manifest, state: Memory, reads: ReadCheck, found: Findings
 ) -> None:
     request = state.request(manifest.request)
     entry = next((each for each in state.datasets(manifest.request) if each.index == index), None)
@@ -71,7 +68,7 @@ def _check_log(
     _check_grants(where, manifest, state, found)
 
 
-def _check_grants(where: str, manifest: Manifest, state: State, found: Findings) -> None:
+def _check_grants(where: str, manifest: Manifest, state: Memory, found: Findings) -> None:
     grants = {(each.trustee, each.index): each for each in state.grants(manifest.request)}
     named = [grants.get((each.trustee, each.index)) for each in manifest.grants]
     if None in named:

@@ -1,45 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The log itself: its checkpoint, and every entry read, hashed and folded into a state."""
+"""What a log shows first: its checkpoint, what was seen of it before, and who founded it."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
+from incamera.audit.reading import forked
 from incamera.audit.report import Findings
-from incamera.audit.tiles import TileCheck
 from incamera.clock import Clock
-from incamera.encoding import base64_bytes, parse_json
-from incamera.errors import Error, IntegrityError, UnavailableError
-from incamera.ids import Digest, digest
-from incamera.ledger.codec import decode
-from incamera.ledger.entries import DatasetEntry, Entry, GrantEntry, RequestEntry
-from incamera.ledger.rows import Party
-from incamera.ledger.state import State, leaf_digest
-from incamera.tlog import tile
+from incamera.errors import Error, IntegrityError
+from incamera.ids import digest
+from incamera.ledger.state import State
 from incamera.tlog.checkpoint import Checkpoint
 from incamera.tlog.fetch import Fetch
-from incamera.tlog.merkle import leaf_hash
 from incamera.tlog.policy import Policy, Witnessed
-from incamera.tlog.tree import TileTree, fetch_tile
 
-__all__ = ["Readings", "check_checkpoint", "check_earlier", "check_region", "read_entries"]
+__all__ = ["check_checkpoint", "check_earlier", "check_region"]
 
 _FRESH = 3_600  # seconds; what trustees ask for
 _AHEAD = 30
-
-
-@dataclass
-class Readings:
-    """What is needed later and stands in no table: who readers were at the time they spoke."""
-
-    #: Leaf hash of a request -> its reader as enrolled when it was logged.
-    readers: dict[Digest, Party] = field(default_factory=dict)
-    #: Manifest digest -> index of the dataset entry and the reader as enrolled then.
-    datasets: dict[Digest, tuple[int, Party]] = field(default_factory=dict)
-    #: Index of a grant -> the trustee's own clock when it signed.
-    granted_at: dict[int, int] = field(default_factory=dict)
 
 
 def check_checkpoint(
@@ -61,7 +40,8 @@ def check_checkpoint(
             f"{witnessed.unknown} signature lines are by keys that the policy does not name",
             "a line was altered, or somebody signs here who is not listed: fetch it again",
         )
-    age = clock.now() - witnessed.time(policy)
+    now = clock.now()
+    age = now - witnessed.time(policy)
     if age > _FRESH:
         findings.warning(
             "checkpoint",
@@ -74,13 +54,32 @@ def check_checkpoint(
             f"cosigned {-age} seconds in the future, by your clock",
             "set this machine's clock right, or ask the witnesses about theirs",
         )
+    _check_witnesses(policy, witnessed, now, findings)
     return witnessed
+
+
+def _check_witnesses(policy: Policy, witnessed: Witnessed, now: int, findings: Findings) -> None:
+    """The quorum is met, but each witness that keeps away makes it easier to deceive the rest."""
+    latest = max(witnessed.times.values(), default=now)
+    for name in sorted(policy.witnesses):
+        at = witnessed.times.get(name)
+        if at is None:
+            what = "did not cosign this checkpoint"
+        elif latest - at > _FRESH:
+            what = f"cosigned it {latest - at} seconds before the last one did"
+        else:
+            continue
+        findings.warning(
+            f"witness {name}",
+            what,
+            "the quorum holds without it; if it stays away, ask it, or the operator, why",
+        )
 
 
 def check_earlier(
     notes: Sequence[bytes], policy: Policy, witnessed: Witnessed, findings: Findings
 ) -> dict[int, Checkpoint]:
-    """The checkpoints in ``notes``, seen before or elsewhere, by size; for :func:`read_entries`.
+    """The checkpoints in ``notes``, seen before or elsewhere, by size, for the reading.
 
     One that is larger than what the log now shows, or a second root for one size, is an error.
     """
@@ -100,126 +99,8 @@ def check_earlier(
                 note.decode("utf-8"),
             )
         elif earlier.setdefault(seen.size, seen) != seen:
-            _forked(findings, seen)
+            forked(findings, seen)
     return earlier
-
-
-def _forked(findings: Findings, seen: Checkpoint) -> None:
-    findings.error(
-        f"checkpoint of size {seen.size}",
-        "two checkpoints of this log contradict each other: it forked",
-        "keep both notes and show them to the trustees, who then freeze: this is the proof",
-        seen.text.decode("utf-8"),
-    )
-
-
-def read_entries(
-    fetch: Fetch,
-    policy: Policy,
-    witnessed: Witnessed,
-    earlier: Mapping[int, Checkpoint],
-    state: State,
-    tiles: TileCheck,
-    findings: Findings,
-    counts: Counter[str],
-) -> Readings | None:
-    """Fold every entry into ``state``; None (and an error) unless they give the signed root."""
-    readings, noted = Readings(), Findings()
-    differing: list[Checkpoint] = []
-    time = witnessed.time(policy)
-    try:
-        with state.transaction():
-            for index, data in enumerate(_entries(fetch, witnessed.checkpoint.size)):
-                tiles.add(data)
-                seen = earlier.get(index + 1)
-                if seen is not None and seen.root != tiles.edge.root():
-                    differing.append(seen)
-                finding = state.apply(index, data, time)
-                if finding is None:
-                    _remember(state, index, data, readings, counts)
-                elif finding.kind == "bad":
-                    counts["bad entries"] += 1
-                    _bad(noted, index, finding.text)
-                else:
-                    counts["repeated entries"] += 1
-            state.accept(witnessed.note, witnessed.checkpoint.root, time)
-    except (IntegrityError, UnavailableError) as error:
-        where = _blame(fetch, witnessed) or "tile"
-        findings.error(
-            where,
-            f"the entries are not those that the witnesses saw: {error.message}",
-            error.hint or "entries were altered or are withheld: fetch the log from another copy",
-        )
-        return None
-    # Only now are the entries known to be the log's: an altered bundle would blame good tiles,
-    # and make the log's entries look void.
-    findings.add(noted)
-    for seen in differing:
-        _forked(findings, seen)
-    tiles.finish()
-    return readings
-
-
-def _blame(fetch: Fetch, witnessed: Witnessed) -> str | None:
-    """The first bundle that the hash tiles contradict, if those tiles make the signed root."""
-    size = witnessed.checkpoint.size
-    tree = TileTree(fetch, size)
-    try:
-        if tree.root() != witnessed.checkpoint.root:
-            return None
-    except Error:
-        return None
-    for index in range(-(-size // tile.WIDTH)):
-        width = tile.width_at(tile.ENTRIES, index, size)
-        where = tile.path(tile.ENTRIES, index, width)
-        try:
-            entries = tile.decode_bundle(fetch_tile(fetch, tile.ENTRIES, index, width), where)
-            if [leaf_hash(entry) for entry in entries] != tree.tile(0, index):
-                return where
-        except Error:
-            return where
-    return None
-
-
-def _entries(fetch: Fetch, size: int) -> Iterator[bytes]:
-    """Every entry; their root is compared at the end, by :meth:`State.accept`."""
-    for index in range(-(-size // tile.WIDTH)):
-        width = tile.width_at(tile.ENTRIES, index, size)
-        where = tile.path(tile.ENTRIES, index, width)
-        entries = tile.decode_bundle(fetch_tile(fetch, tile.ENTRIES, index, width), where)
-        if len(entries) != width:
-            raise IntegrityError(f"{where}: {len(entries)} entries where there must be {width}")
-        yield from entries
-
-
-def _bad(findings: Findings, index: int, text: str) -> None:
-    findings.error(
-        f"log entry {index}",
-        f"is void: {text.removeprefix(f'log entry {index}: ')}",
-        "it has no effect, but the log should never have taken it in: ask the operator",
-    )
-
-
-def _remember(
-    state: State, index: int, data: bytes, readings: Readings, counts: Counter[str]
-) -> None:
-    where = f"log entry {index}"
-    # A glance is enough for most: that the entry is well formed, the state has just checked.
-    kind = parse_json(base64_bytes(parse_json(data, where)["payload"], where), where)["type"]
-    counts[f"{kind} entries"] += 1
-    if kind not in (GrantEntry.type, RequestEntry.type, DatasetEntry.type):
-        return
-    entry: Entry = decode(data, where).entry
-    if isinstance(entry, GrantEntry):
-        readings.granted_at[index] = entry.time
-    elif isinstance(entry, RequestEntry | DatasetEntry):
-        reader = state.party("reader", entry.reader)
-        if reader is None:
-            raise IntegrityError(f"{where}: its reader is not enrolled")
-        if isinstance(entry, RequestEntry):
-            readings.readers[leaf_digest(data)] = reader
-        else:
-            readings.datasets.setdefault(entry.manifest, (index, reader))
 
 
 def check_region(state: State, policy: Policy, findings: Findings) -> None:

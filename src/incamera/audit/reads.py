@@ -10,17 +10,20 @@ from __future__ import annotations
 from collections import Counter
 
 from incamera.audit.files import Named
-from incamera.audit.log import Readings
+from incamera.audit.memory import Memory
 from incamera.audit.report import Demand, Findings
 from incamera.errors import Error
 from incamera.ids import Digest, Name
 from incamera.ledger.codec import capsule_list, parse_capsule_list
 from incamera.ledger.entries import CapsuleList
+from incamera.ledger.queries import DAY
 from incamera.ledger.rows import Granted, Requested
-from incamera.ledger.state import State
 from incamera.tlog.fetch import Fetch
 
 __all__ = ["ReadCheck"]
+
+_GRACE = 7 * DAY
+"""How long after it was due a trustee's act is called late."""
 
 _ASK = "ask the trustee named here, in public, to explain"
 
@@ -28,9 +31,8 @@ _ASK = "ask the trustee named here, in public, to explain"
 class ReadCheck:
     """Requests, grants, refusals, datasets and freezes of one log."""
 
-    def __init__(self, state: State, readings: Readings, fetch: Fetch, findings: Findings) -> None:
-        self._state = state
-        self._readings = readings
+    def __init__(self, memory: Memory, fetch: Fetch, findings: Findings) -> None:
+        self._state = memory
         self._fetch = fetch
         self._findings = findings
         self._frozen: dict[Name, int] = {}
@@ -45,7 +47,9 @@ class ReadCheck:
                 f"trustee {freeze.trustee} says it holds proof that this log forked",
                 f"get the proof {freeze.evidence} from it; until then rely on nothing new here",
             )
-        return tuple(self._demand(request) for request in self._state.requests())
+        demands = tuple(self._demand(request) for request in self._state.requests())
+        self._keys()
+        return demands
 
     def _trustees(self) -> None:
         region = self._state.region
@@ -60,9 +64,31 @@ class ReadCheck:
                     "one government could reach enough shares: spread the trustees",
                 )
 
+    def _keys(self) -> None:
+        """What trustees owe to the clock of the witnesses: a key for today, the end of old ones."""
+        region, now = self._state.region, self._state.time
+        if region is None:
+            return
+        for name in (each.name for each in self._state.parties("trustee")):
+            where, keys = f"trustee {name}", self._state.epochs(name)
+            if not any(each.not_before <= now <= each.not_after for each in keys):
+                self._findings.warning(
+                    where,
+                    "is late: it has announced no key that cars may seal to now",
+                    "until it does, nothing new can be sealed to it: ask it why",
+                )
+            for key in keys:
+                due = key.not_after + region.retention * DAY
+                if now > due + _GRACE and self._state.destroyed(name, key.epoch) is None:
+                    self._findings.warning(
+                        where,
+                        f"is late: the key of its epoch {key.epoch} should be destroyed by now",
+                        "until it says so in the log, old capsules can still be opened: ask it why",
+                    )
+
     def _demand(self, request: Requested) -> Demand:
         where = f"log entry {request.index}"
-        reader = self._readings.readers[request.leaf]
+        reader = self._state.reader(request)
         capsules = self.capsules(request)
         if missing := [each for each in capsules if self._state.capsule(each) is None]:
             self._findings.warning(
@@ -131,7 +157,7 @@ class ReadCheck:
             self._findings.error(
                 where, f"{grant.trustee} granted more capsules than were asked for", _ASK
             )
-        if self._readings.granted_at[grant.index] > request.entry.expires:
+        if self._state.said(grant.index) > request.entry.expires:
             self._findings.warning(
                 where,
                 f"by its own clock {grant.trustee} granted after the request had expired",
@@ -164,6 +190,8 @@ class ReadCheck:
         for request in self._state.requests():
             if isinstance(request.entry.capsules, CapsuleList):
                 wanted.add(("list", request.entry.capsules.digest))
+        for succession in self._state.successions():
+            wanted.add(("list", succession.entry.capsules.digest))
         for grant in self._state.grants():
             optional.add(("list", grant.capsules))
         return wanted, optional

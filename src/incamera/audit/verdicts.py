@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from incamera.audit.log import Readings
+from incamera.audit.memory import Memory
 from incamera.audit.reads import ReadCheck
 from incamera.audit.report import Findings
 from incamera.errors import Error
 from incamera.ids import Digest
 from incamera.ledger.codec import capsule_list
 from incamera.ledger.rows import Requested
-from incamera.ledger.state import State
 from incamera.sealing.capsule import read_capsule
 from incamera.tlog.fetch import Fetch
 
@@ -25,23 +24,22 @@ __all__ = ["check_verdicts"]
 def check_verdicts(
     fetch: Fetch,
     blobs: Path,
-    state: State,
-    readings: Readings,
+    memory: Memory,
     reads: ReadCheck,
     findings: Findings,
 ) -> None:
     """An error for each capsule that was granted although its own policy forbids it."""
-    for request in state.requests():
+    for request in memory.requests():
         asked = reads.capsules(request, quiet=True)
         if not asked:
             continue
         whole = capsule_list(asked)[1].digest
         # A grant of fewer names them only by the digest of a list that need not be public.
-        grants = [each for each in state.grants(request.leaf) if each.capsules == whole]
+        grants = [each for each in memory.grants(request.leaf) if each.capsules == whole]
         if not grants:
             continue
         for name in asked:
-            if _permitted(fetch, blobs, state, readings, request, name) is False:
+            if _permitted(fetch, blobs, memory, request, name) is False:
                 findings.error(
                     f"log entry {grants[0].index}",
                     f"capsule {name} was granted, but its own policy forbids this reader",
@@ -51,12 +49,12 @@ def check_verdicts(
 
 
 def _permitted(
-    fetch: Fetch, blobs: Path, state: State, readings: Readings, request: Requested, name: Digest
+    fetch: Fetch, blobs: Path, memory: Memory, request: Requested, name: Digest
 ) -> bool | None:
     """The policy's answer; None where capsule or policy is not at hand (reported elsewhere)."""
     from incamera.trustee.cedar import permits
 
-    region, reader = state.region, readings.readers[request.leaf]
+    region, reader = memory.region, memory.reader(request)
     path = blobs / name[:2] / name
     if region is None or not path.is_file():
         return None

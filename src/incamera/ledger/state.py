@@ -104,11 +104,12 @@ class State(Queries):
             self._frontier.append(leaf_hash(entry))
             return finding
 
-    def take(self, run: Run, witnessed_time: int) -> None:
+    def take(self, run: Run, witnessed_time: int) -> list[Finding]:
         """Fold a run of entries in: as :meth:`apply` for each, in order, only quicker.
 
-        What had no effect stands in :meth:`findings`. ``run`` must come next and be made with
-        this log's :meth:`form`; its hashes must be those of its entries.
+        The findings about ``run.others``; capsules said before are found later, and stand in
+        :meth:`findings`. ``run`` must come next and be made with this log's :meth:`form`; its
+        hashes must be those of its entries.
         """
         with self.transaction():
             assert self._frontier is not None
@@ -119,13 +120,13 @@ class State(Queries):
                 self._database.run(_STAGED)
             self._database.run_many("INSERT INTO staged VALUES (?, ?, ?)", rows)
             self._staged += len(run.capsules)
-            for index, entry in run.others:
-                self._fold(index, entry, witnessed_time)
+            folded = [self._fold(index, entry, witnessed_time) for index, entry in run.others]
             # A tree of leaves is also the tree of its equal complete subtrees.
             grown = Frontier(run.first >> run.height, self._frontier.hashes)
             for each in run.hashes:
                 grown.append(each)
             self._frontier = Frontier(grown.size << run.height, grown.hashes)
+            return [finding for finding in folded if finding is not None]
 
     def form(self) -> CapsuleForm | None:
         """How valid capsule entries of this log look; None before entry 0 founded a region."""
