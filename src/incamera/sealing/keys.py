@@ -8,6 +8,7 @@ and to today's breaker of ML-KEM. A key file is one line, ``INCAMERA-SIGNING-KEY
 
 from __future__ import annotations
 
+import functools
 import stat
 from pathlib import Path
 from typing import Self
@@ -121,20 +122,27 @@ def parse_opening_public(raw: bytes, where: str) -> MLKEM768X25519PublicKey:
     and an X25519 point that is of small order or not in canonical form: one key, one encoding,
     or "distinct recipients" could not be told by comparing bytes.
     """
+    try:
+        return _opening_public(raw)
+    except InputError as error:
+        raise InputError(f"{where}: {error.message}") from error
+
+
+@functools.lru_cache(maxsize=512)
+def _opening_public(raw: bytes) -> MLKEM768X25519PublicKey:
+    """Remembered, since the checks cost as much as a seal and the same few keys come again."""
     if len(raw) != OPENING_PUBLIC_BYTES:
-        raise InputError(
-            f"{where}: an opening key has {OPENING_PUBLIC_BYTES} bytes, not {len(raw)}"
-        )
+        raise InputError(f"an opening key has {OPENING_PUBLIC_BYTES} bytes, not {len(raw)}")
     point = raw[_MLKEM_PUBLIC:]
     if int.from_bytes(point, "little") >= _P:
-        raise InputError(f"{where}: a non-canonical X25519 key: refused")
+        raise InputError("a non-canonical X25519 key: refused")
     try:
         x25519 = X25519PublicKey.from_public_bytes(point)
         # The exchange fails for every point of small order (RFC 7748 section 6.1).
         X25519PrivateKey.generate().exchange(x25519)
         mlkem = MLKEM768PublicKey.from_public_bytes(raw[:_MLKEM_PUBLIC])
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise InputError(f"{where}: not a usable opening key: {error}") from error
+        raise InputError(f"not a usable opening key: {error}") from error
     return MLKEM768X25519PublicKey(mlkem, x25519)
 
 
