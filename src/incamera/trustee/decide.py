@@ -33,12 +33,16 @@ from incamera.tlog.policy import Policy
 from incamera.tlog.reader import Fetch, LogReader
 from incamera.trustee import trace
 from incamera.trustee.batch import Batch
+from incamera.trustee.deal import deal
 from incamera.trustee.desk import Desk
 from incamera.trustee.heads import Heads
 from incamera.trustee.housekeeping import Rhythm, Tended, tend
+from incamera.trustee.inherited import Inherited
 from incamera.trustee.keyring import Keyring
 from incamera.trustee.memory import Memory
 from incamera.trustee.rules import RefusedError
+from incamera.trustee.succession import Evidence, Publish, announce
+from incamera.trustee.takeover import take_over
 
 __all__ = ["Trustee"]
 
@@ -83,6 +87,7 @@ class Trustee:
             keys=self.keys,
             state=self.state,
             memory=Memory(home / "own.db"),
+            held=Inherited(home / "inherited.db"),
             follower=self.follower,
             policy=policy,
             clock=clock,
@@ -105,6 +110,7 @@ class Trustee:
         """Let go of the files."""
         self.state.close()
         self._desk.memory.close()
+        self._desk.held.close()
 
     def decide(self, asked: GrantRequest) -> Grant:
         """The shares asked for, sealed to the request's recipient, or an error; fails closed.
@@ -140,6 +146,21 @@ class Trustee:
         """Begin and end epochs as is due now: :func:`incamera.trustee.housekeeping.tend`."""
         with self._lock, durable.lock(self.home / "lock", wait=True):
             return tend(self._desk, rhythm)
+
+    def announce(self, not_after: int) -> int:
+        """A key of ours for a succession: :func:`incamera.trustee.succession.announce`."""
+        with self._lock, durable.lock(self.home / "lock", wait=True):
+            return announce(self._desk, not_after)
+
+    def deal(self, number: int, evidence: Evidence, publish: Publish) -> int:
+        """Pass our shares on: :func:`incamera.trustee.deal.deal`."""
+        with self._lock, durable.lock(self.home / "lock", wait=True):
+            return deal(self._desk, number, evidence, publish, self.home / "dealings")
+
+    def take_over(self, number: int, evidence: Evidence, publish: Publish) -> int:
+        """Combine what was dealt to us: :func:`incamera.trustee.takeover.take_over`."""
+        with self._lock, durable.lock(self.home / "lock", wait=True):
+            return take_over(self._desk, number, evidence, publish, self.home / "dealings")
 
     def accuse(self, ours: bytes, theirs: bytes) -> None:
         """Take two notes that contradict each other, from whoever has them, and freeze.

@@ -19,6 +19,7 @@ from incamera.tlog.policy import Policy
 from incamera.tlog.reader import Fetch
 from incamera.trustee import rules
 from incamera.trustee.heads import Heads
+from incamera.trustee.inherited import Inherited
 from incamera.trustee.keyring import Keyring
 from incamera.trustee.memory import Memory
 
@@ -35,6 +36,7 @@ class Desk:
     keys: Keyring
     state: State
     memory: Memory
+    held: Inherited
     follower: Follower
     policy: Policy
     clock: Clock
