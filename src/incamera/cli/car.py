@@ -5,18 +5,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from incamera.cli.found import DAY, EPOCH_DAYS
 from incamera.cli.home import Home
+from incamera.cli.tend import tend
 from incamera.encoding import exact_keys, parse_canonical
 from incamera.errors import IntegrityError, PolicyError
 from incamera.ids import Digest, Name, parse_name
 from incamera.ingest import CarHome
+from incamera.ingest.home import present_trustees
 from incamera.ledger.entries import CampaignEntry, ZonesEntry
 from incamera.ledger.state import State
 from incamera.sealing.keys import SigningKey
 from incamera.sealing.seal import Trustee
 from incamera.trigger import Campaign, default_campaign
-from incamera.trustee import Keyring
 
 __all__ = ["announce_zones", "announced_campaign", "car_home"]
 
@@ -33,7 +33,7 @@ def car_home(home: Home) -> CarHome:
         vehicle=Name("car"),
         key=SigningKey.load(paths.car / "signing.key"),
         owner=owner.opening,
-        trustees=tuple(_trustee(home, state, Name(each)) for each in home.settings.trustees),
+        trustees=_trustees(home, state),
         region=home.region(),
         policy=policies[-1],
         consent=consent,
@@ -44,18 +44,14 @@ def car_home(home: Home) -> CarHome:
     )
 
 
-def _trustee(home: Home, state: State, name: Name) -> Trustee:
-    """A trustee with its present epoch key. If its last epoch has ended, it begins a new one."""
+def _trustees(home: Home, state: State) -> tuple[Trustee, ...]:
+    """The trustees to seal to. Those of a home live in it: one that slept is woken first."""
     now = home.clock.now()
-    known = state.epochs(name)
-    present = [each for each in known if each.not_before <= now <= each.not_after]
-    if not present:
-        number = 1 + max((each.epoch for each in known), default=0)
-        keys, until = Keyring(home.paths.trustee(name)), now + EPOCH_DAYS * DAY
-        home.vault.submit(keys.new_epoch(name, home.settings.region, number, now - DAY, until, now))
-        present = [each for each in home.state().epochs(name) if each.epoch == number]
-    latest = max(present, key=lambda epoch: epoch.epoch)
-    return Trustee(name, latest.epoch, latest.key)
+    names = [Name(each) for each in home.settings.trustees]
+    if any(not state.epochs(name, at=now) for name in names):
+        tend(home, names)
+        state = home.state()
+    return present_trustees(state, names, home.settings.threshold, now)
 
 
 def _consent(path: Path) -> tuple[str, tuple[Name, ...]]:

@@ -25,6 +25,7 @@ from incamera.tlog.policy import Policy
 from incamera.tlog.reader import LogReader
 from incamera.tlog.witness import Witness
 from incamera.trustee import Trustee
+from incamera.trustee.heads import Heads
 from incamera.vault import Vault
 
 __all__ = ["Home", "home_option"]
@@ -72,9 +73,15 @@ class Home:
         return Vault(self.paths.vault, key, self.log, self.fetch, self.clock)
 
     def trustee(self, name: Name) -> Trustee:
-        """One trustee, with its own folder and its own reading of the log."""
+        """One trustee, with its own folder and its own reading of the log and its witnesses."""
+        policy, submit = self.log_policy, self.vault.submit
+        views = {
+            f"witness-{number}": FolderFetch(self.paths.witness(number) / "state")
+            for number in range(1, self.settings.witnesses + 1)
+        }
+        heads = Heads(policy, views, self.clock)
         folder = self.paths.trustee(name)
-        return Trustee(folder, name, self.fetch, self.log_policy, self.clock, self.vault.submit)
+        return Trustee(folder, name, self.fetch, policy, self.clock, submit, heads=heads)
 
     @cached_property
     def operator(self) -> SigningKey:

@@ -33,6 +33,7 @@ VERBS = {
     "erase": "Destroy capsules for good, and say so in the public log.",
     "demand": "Record what an authority demanded, for all to see.",
     "report": "Make the transparency report from public data alone.",
+    "tend": "Begin and end the trustees' keys, as witness time says.",
     "audit": "Check everything that is public, as an outsider would.",
 }
 

@@ -3,18 +3,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from incamera.errors import PolicyError
+from incamera.errors import PolicyError, UnavailableError
 from incamera.ids import Digest, Name
 from incamera.ledger.entries import RegionEntry
+from incamera.ledger.queries import Queries
 from incamera.sealing import Recipients, SigningKey, Trustee
 from incamera.tlog.policy import Policy as LogPolicy
 
-__all__ = ["Admit", "CarHome"]
+__all__ = ["Admit", "CarHome", "present_trustees"]
 
 Admit: TypeAlias = Callable[[Path], bytes]
 """Hands the capsule at a path to the vault and gives the receipt back.
@@ -22,6 +23,33 @@ Admit: TypeAlias = Callable[[Path], bytes]
 Must be idempotent by the capsule's digest. :class:`UnavailableError`: not now, ask again;
 :class:`PolicyError` and others: refused; if it has a ``code`` that is ``erased``, for good.
 """
+
+
+def present_trustees(
+    state: Queries, names: Iterable[Name], threshold: int, now: int
+) -> tuple[Trustee, ...]:
+    """Those of ``names`` that a car can seal to at ``now`` (POSIX s), each with its newest key.
+
+    A trustee counts if it is enrolled and has a key that is valid now and not destroyed. One that
+    slept is left out: it takes ``threshold`` to open, so the capsule can be read all the same.
+    :class:`UnavailableError` below ``threshold``.
+    """
+    found, asleep = [], []
+    for name in names:
+        keys = [e for e in state.epochs(name, at=now) if state.destroyed(name, e.epoch) is None]
+        if keys and state.party("trustee", name) is not None:
+            newest = max(keys, key=lambda each: each.epoch)
+            found.append(Trustee(name, newest.epoch, newest.key))
+        else:
+            asleep.append(name)
+    if len(found) < threshold:
+        raise UnavailableError(
+            f"{len(found)} trustees have a key to seal to now, and it takes {threshold}: none that "
+            f"is valid in the log for {', '.join(asleep) or 'anybody else'}",
+            hint="have those trustees announce an epoch (incamera tend), then run it again: "
+            "nothing is sealed that nobody could open",
+        )
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +62,7 @@ class CarHome:
     owner: bytes
     """The owner's public opening key, 1216 bytes."""
     trustees: tuple[Trustee, ...]
-    """Names, present epochs and their public opening keys."""
+    """Names, present epochs and their public opening keys: :func:`present_trustees`."""
     region: RegionEntry
     """The log's entry 0: region, threshold, retention, and the vault's key."""
     policy: Digest
