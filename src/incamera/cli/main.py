@@ -35,6 +35,7 @@ VERBS = {
     "report": "Make the transparency report from public data alone.",
     "tend": "Begin and end the trustees' keys, as witness time says.",
     "audit": "Check everything that is public, as an outsider would.",
+    "serve": "Run one party of a region as a server: witness, log, vault, trustee.",
 }
 
 

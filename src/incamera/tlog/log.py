@@ -177,6 +177,11 @@ class Log:
                     return memory.published
             return self._publish(memory)
 
+    def last_batch(self) -> tuple[int, tuple[bytes, ...]]:
+        """Where the last batch that was taken in begins, and its entries; ``(0, ())`` if none."""
+        with self._locked() as memory:
+            return (0, ()) if memory.batch is None else (memory.batch.first, memory.batch.entries)
+
     def entry(self, index: int) -> bytes:
         """The entry at ``index`` of the published tree."""
         reader = LogReader(self._fetch, self._policy)

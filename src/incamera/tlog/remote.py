@@ -52,7 +52,7 @@ class HttpFetch:
 def _longest(path: str) -> int:
     name = tile.parse_path(path)
     if name is None:
-        return _NOTE if path in ("checkpoint", "tlog-policy") else _OTHER
+        return _NOTE if path.rsplit("/", 1)[-1] in ("checkpoint", "tlog-policy") else _OTHER
     if name.level == tile.ENTRIES:
         return name.width * (2 + tile.MAX_ENTRY)
     return name.width * merkle.HASH

@@ -120,6 +120,11 @@ class Vault:
             self._account.catch_up()
             yield
 
+    def follow(self) -> None:
+        """Read what is new in the log, and obey it: erasures may come by other ways than ours."""
+        with self._locked():
+            pass
+
     # Admitting
 
     def admit(self, path: Path) -> bytes:

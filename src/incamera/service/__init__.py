@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parties of a region as servers, each its own process with its own folder, keys and TOML.
+
+``incamera serve`` runs them: a configuration (:mod:`incamera.service.settings`) becomes an app
+over the party's own objects, and the app goes onto a socket with every limit set::
+
+    settings = WitnessSettings.load(Path("witness.toml"))
+    journal = Journal("witness", clock)
+    serve(open_witness(settings, clock), settings.listen, journal, ready=print)
+
+What each answers, and to whom, is in ``docs/operating/parties.md``. Clients of ours: a log and a
+witness are :mod:`incamera.tlog.remote`, the log for its vault is :class:`LogClient`, and
+:func:`sign_call` signs what the vault is asked.
+"""
+
+from incamera.service.auth import sign_call
+from incamera.service.log import open_log
+from incamera.service.logclient import LogClient
+from incamera.service.run import serve
+from incamera.service.trustee import open_trustee
+from incamera.service.vault import open_vault
+from incamera.service.witness import open_witness
+
+__all__ = [
+    "LogClient",
+    "open_log",
+    "open_trustee",
+    "open_vault",
+    "open_witness",
+    "serve",
+    "sign_call",
+]

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Errors as answers: a problem document (RFC 9457) that says what, and what to do, and no more.
+
+=================  ======  ======================================================
+error              status  otherwise
+=================  ======  ======================================================
+InputError         400     413 too large; 404 no such thing; 405 wrong method
+PolicyError        403     401 where the caller is not known; with a ``code``
+IntegrityError     422
+UnavailableError   503     408 the caller was too slow; 429 it asks too often
+=================  ======  ======================================================
+
+``kind`` names the family, so that a client of ours raises the same error again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from incamera.errors import Error, InputError, IntegrityError, PolicyError, UnavailableError
+
+__all__ = [
+    "HANDLERS",
+    "SlowError",
+    "TooLargeError",
+    "UnknownCallerError",
+    "answer_json",
+    "problem",
+]
+
+_STATUS = (
+    (InputError, 400),
+    (PolicyError, 403),
+    (IntegrityError, 422),
+    (UnavailableError, 503),
+)
+
+
+class TooLargeError(InputError):
+    """413: the body is longer than this call allows."""
+
+    status = 413
+
+
+class SlowError(UnavailableError):
+    """408: the body did not come in time."""
+
+    status = 408
+
+
+class UnknownCallerError(PolicyError):
+    """401: the call says not, or not rightly, who makes it."""
+
+    status = 401
+
+    def __init__(self, code: str, message: str, *, hint: str | None = None) -> None:
+        """``code``: lower-case words joined by ``-``."""
+        super().__init__(message, hint=hint)
+        self.code = code
+
+
+def problem(error: Error, status: int | None = None) -> Response:
+    """The answer that ``error`` is."""
+    status = status or getattr(error, "status", None)
+    if status is None:
+        status = next((number for kind, number in _STATUS if isinstance(error, kind)), 500)
+    said = {"detail": error.message, "hint": error.hint, "kind": error.kind}
+    if code := getattr(error, "code", None):
+        said["code"] = code
+    headers = {401: {"WWW-Authenticate": "DSSE, Bearer"}, 503: {"Retry-After": "1"}}
+    return _document(status, said, headers.get(status))
+
+
+def _document(
+    status: int, said: Mapping[str, str | None], headers: Mapping[str, str] | None = None
+) -> Response:
+    known = {key: value for key, value in said.items() if value is not None}
+    content = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, **known}
+    return JSONResponse(content, status, headers=headers, media_type="application/problem+json")
+
+
+def answer_json(value: Any, status: int = 200) -> Response:
+    """``value`` as JSON, not to be cached."""
+    return JSONResponse(value, status, headers={"Cache-Control": "no-store"})
+
+
+async def _ours(request: Request, error: Exception) -> Response:
+    del request
+    assert isinstance(error, Error)
+    return problem(error)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    """What the router says: no such path (404), not in this way (405)."""
+    assert isinstance(error, HTTPException)
+    detail = {
+        404: f"there is nothing at {request.url.path[:100]!r}",
+        405: f"{request.method} is not for {request.url.path[:100]!r}",
+    }.get(error.status_code, error.detail)
+    return _document(error.status_code, {"detail": detail, "kind": "input"}, error.headers)
+
+
+async def _unforeseen(request: Request, error: Exception) -> Response:
+    """A fault of ours: the log line has it, the answer only says so."""
+    del request, error
+    detail = "a fault of this server; its operator finds it in the server's log"
+    return _document(500, {"detail": detail, "kind": "unavailable"})
+
+
+HANDLERS: dict[Any, Any] = {Error: _ours, HTTPException: _http, Exception: _unforeseen}
+"""For :class:`starlette.applications.Starlette`."""

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who is calling the vault, by what the log says of the key that signed."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.requests import Request
+
+from incamera.clock import Clock, monotonic
+from incamera.errors import PolicyError, UnavailableError
+from incamera.ids import Digest, digest
+from incamera.ledger.entries import RegionEntry
+from incamera.ledger.follower import Follower
+from incamera.ledger.state import State
+from incamera.service.answers import UnknownCallerError
+from incamera.service.auth import open_call
+from incamera.tlog import LogReader, Policy
+from incamera.tlog.fetch import Fetch
+
+__all__ = ["Caller", "Callers", "NotYoursError"]
+
+_LOOK_AGAIN = 1.0
+
+
+class NotYoursError(PolicyError):
+    """403: who calls is known, and this is not for such a party."""
+
+    def __init__(self, message: str) -> None:
+        """``message``: what is not for whom."""
+        super().__init__(message)
+        self.code = "not-yours"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An enrolled party (``reader acme``), or ``operator``, and the body that it signed."""
+
+    role: str
+    name: str
+    body: Digest
+
+    def only(self, *roles: str) -> None:
+        """:class:`NotYoursError` unless the caller has one of ``roles``."""
+        if self.role not in roles:
+            raise NotYoursError(f"this is not for a {self.role}, but for {' or '.join(roles)}")
+
+    def sent(self, body: bytes) -> None:
+        """:class:`UnknownCallerError` unless these are the bytes that were signed."""
+        if digest(body) != self.body:
+            raise UnknownCallerError("other-call", "the signature is for another body")
+
+
+class Callers:
+    """Reads the vault's state of the log beside the vault itself: what was committed, no more."""
+
+    def __init__(self, state: Path, fetch: Fetch, policy: Policy, clock: Clock) -> None:
+        """``state``: the vault's ``state.db``."""
+        self._state = State(state)
+        self._follower = Follower(LogReader(fetch, policy), self._state, clock)
+        self._clock = clock
+        self._turn = threading.Lock()
+        self._looked = 0.0
+
+    def of(self, request: Request) -> Caller:
+        """Who signed the call. Blocks. :class:`UnknownCallerError` if nobody enrolled did."""
+        target = request.scope["raw_path"].decode("ascii")
+        if request.scope["query_string"]:
+            target += "?" + request.scope["query_string"].decode("ascii")
+        header = request.headers.get("authorization", "")
+        call = open_call(header, request.method, target, self._clock.now())
+        with self._turn:
+            found = self._find(call.key)
+        if found is None:
+            raise UnknownCallerError("unenrolled", "the key that signed this call is not enrolled")
+        return Caller(*found, call.body)
+
+    def region(self) -> RegionEntry:
+        """Entry 0 of the log; :class:`UnavailableError` while it was not read. Blocks."""
+        with self._turn:
+            if self._state.region is None:
+                self._look_again()
+            region = self._state.region
+        if region is None:
+            raise UnavailableError("the log of this region is not founded yet")
+        return region
+
+    def is_car(self, key: bytes) -> bool:
+        """True if a car with this key is enrolled. Blocks."""
+        with self._turn:
+            found = self._find(key)
+        return found is not None and found[0] == "car"
+
+    def _find(self, key: bytes) -> tuple[str, str] | None:
+        """Role and name of whose key it is; looked for again in the log, as it may be new."""
+        found = self._known(key)
+        return self._known(key) if found is None and self._look_again() else found
+
+    def _known(self, key: bytes) -> tuple[str, str] | None:
+        region = self._state.region
+        if region is not None and key == region.operator_key:
+            return "operator", "operator"
+        party = self._state.holder(key)
+        return None if party is None else (party.role, party.name)
+
+    def _look_again(self) -> bool:
+        """Read on in the log, once a second at most: who is unknown may be new."""
+        now = monotonic()
+        if now - self._looked < _LOOK_AGAIN:
+            return False
+        self._looked = now
+        self._follower.follow()
+        return True

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the vault shows of its capsules, and to whom.
+
+=================  =============================================================
+caller             sees
+=================  =============================================================
+operator           every row and capsule
+reader, trustee    every row and capsule, but not whose they are
+owner              the own ones
+car                none: it gets receipts
+=================  =============================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from starlette.exceptions import HTTPException
+
+from incamera.encoding import base64_text, decimal, exact_keys, parse_json
+from incamera.errors import InputError
+from incamera.ids import Digest, parse_digest
+from incamera.ledger.request import MAX_BATCH
+from incamera.sealing.capsule import read_capsule
+from incamera.service.callers import Caller
+from incamera.service.vaults import Vaults
+from incamera.vault import Row
+
+__all__ = ["Catalogue"]
+
+_PAGE = 1_000
+_FILTERS = frozenset(("status", "since", "until", "owner", "camera", "tag", "purpose"))
+_STATUSES = ("pending", "kept", "lost", "erased")
+
+
+class Catalogue:
+    """Rows, evidence and files, as the caller may see them. All calls block."""
+
+    def __init__(self, vaults: Vaults) -> None:
+        self._vaults = vaults
+
+    def page(self, caller: Caller, asked: Mapping[str, str]) -> dict[str, Any]:
+        """``{"v": 1, "capsules": [rows], "more": bool}`` for a query's parameters."""
+        caller.only("operator", "reader", "trustee", "owner")
+        if unknown := sorted(asked.keys() - _FILTERS - {"start", "count"}):
+            raise InputError(f"unknown parameter {unknown[0]!r:.80}")
+        having = {key: value for key, value in asked.items() if key in _FILTERS}
+        if having.get("status", "kept") not in _STATUSES:
+            raise InputError(f"status is one of {', '.join(_STATUSES)}")
+        if caller.role == "owner":
+            having["owner"] = caller.name
+        elif caller.role != "operator" and "owner" in having:
+            raise InputError("the parameter 'owner' is for the operator")
+        start = decimal(asked.get("start", "0"), "start")
+        count = decimal(asked.get("count", str(_PAGE)), "count")
+        if not 1 <= count <= _PAGE:
+            raise InputError(f"count: 1 to {_PAGE}")
+        rows = self._vaults.rows(start, count + 1, **having)
+        shown = [_plain(row, caller) for row in rows[:count]]
+        return {"v": 1, "capsules": shown, "more": len(rows) > count}
+
+    def file(self, caller: Caller, name: Digest) -> Path:
+        """The capsule's file."""
+        caller.only("operator", "reader", "trustee", "owner")
+        row = self._vaults.row(name)
+        if row is None or row.status == "pending" or not self._sees(caller, row):
+            raise HTTPException(404)
+        return self._vaults.path(name)
+
+    def evidence(self, caller: Caller, body: bytes) -> dict[str, Any]:
+        """Envelopes and wrapped shares of the capsules named in ``body``, in that order."""
+        asked = exact_keys(parse_json(body, "evidence"), ("capsules",), "evidence")["capsules"]
+        if not isinstance(asked, list) or not 1 <= len(asked) <= MAX_BATCH:
+            raise InputError(f"evidence: 1 to {MAX_BATCH} capsules at a time")
+        names = [parse_digest(each, "evidence: capsules") for each in asked]
+        found = [read_capsule(self.file(caller, name)) for name in names]
+        shown = [
+            {
+                "capsule": each.digest,
+                "envelope": base64_text(each.envelope),
+                "wrapped": [base64_text(share) for share in each.wrapped],
+            }
+            for each in found
+        ]
+        return {"v": 1, "capsules": shown}
+
+    def _sees(self, caller: Caller, row: Row) -> bool:
+        return caller.role != "owner" or row.owner == caller.name
+
+
+def _plain(row: Row, caller: Caller) -> dict[str, Any]:
+    value = asdict(row)
+    if caller.role not in ("operator", "owner"):
+        value["owner"] = ""
+    return value

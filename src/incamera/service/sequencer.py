@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many callers, one writer: what arrives while a batch is being written shares the next one.
+
+A batch costs what one entry costs (``docs/formats/log.md``), so the more ask at once the larger
+the batches, and no caller waits for more than the one that is being written and its own.
+
+A caller whose answer was lost asks again with the same bytes. The writer remembers where it put
+the last 65,536 entries and, across a restart, those of the last batch: what it finds there, whole
+and in order, is answered and not taken in again. Beyond that a repetition gets a second place; the
+ledger gives it no effect.
+
+After any failure nothing new is written before what was begun is finished: published, if it was
+decided, and remembered, so that who asks again gets its place.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from incamera.errors import Error, UnavailableError
+from incamera.service.journal import Journal
+from incamera.tlog import merkle
+from incamera.tlog.log import Appended, Log
+
+__all__ = ["Sequencer"]
+
+_MAX_ENTRIES = 1 << 16
+_MAX_BYTES = 1 << 24  # of one batch; a single call may have as many
+_MAX_QUEUED = 1 << 26
+_REMEMBERED = 1 << 16
+
+
+@dataclass
+class _Call:
+    entries: Sequence[bytes]
+    size: int  # bytes
+    answer: Future[Appended] = field(default_factory=Future)
+
+
+class Sequencer:
+    """The one writer of a log, a thread of its own."""
+
+    def __init__(self, log: Log, journal: Journal, *, refresh: int) -> None:
+        """``refresh``: seconds that the witness time of a quiet log may be old."""
+        self._log = log
+        self._journal = journal
+        self._refresh = refresh
+        self._turn = threading.Condition()
+        #: Guarded by ``_turn``.
+        self._queue: deque[_Call] = deque()
+        self._queued = 0
+        self._stopping = False
+        #: Leaf hash -> index, of the entries last published. Only the writer touches it.
+        self._places: OrderedDict[bytes, int] = OrderedDict()
+        #: True until what was begun, before this process or by a failed batch, is published.
+        self._unfinished = True
+        self._thread = threading.Thread(target=self._work, name="sequencer", daemon=True)
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the batch that is being written; what waits behind it is told to ask again."""
+        with self._turn:
+            self._stopping = True
+            self._turn.notify_all()
+        self._thread.join()
+
+    def add(self, entries: Sequence[bytes]) -> Future[Appended]:
+        """Where ``entries`` are, once they stand under a published, cosigned checkpoint."""
+        call = _Call(entries, sum(map(len, entries)))
+        with self._turn:
+            if self._stopping:
+                raise UnavailableError("the log is stopping", hint="ask again in a moment")
+            if self._queued + call.size > _MAX_QUEUED:
+                raise UnavailableError("too many entries wait to be logged", hint="ask again")
+            self._queue.append(call)
+            self._queued += call.size
+            self._turn.notify_all()
+        return call.answer
+
+    def _work(self) -> None:
+        while True:
+            with self._turn:
+                self._turn.wait_for(lambda: self._queue or self._stopping, self._nap())
+                if self._stopping:
+                    calls, self._queue = list(self._queue), deque()
+                    break
+                calls = self._take()
+            if calls:
+                self._answer(calls)
+            else:
+                self._keep_fresh()
+        for call in calls:
+            call.answer.set_exception(UnavailableError("the log is stopping", hint="ask again"))
+
+    def _nap(self) -> float:
+        """How long to wait for a call before the log's freshness is looked at."""
+        return 1.0 if self._unfinished else min(self._refresh / 4, 30.0)
+
+    def _take(self) -> list[_Call]:
+        """The next batch: calls in the order they came, as many as fit."""
+        calls: list[_Call] = []
+        entries = size = 0
+        while self._queue:
+            call = self._queue[0]
+            entries, size = entries + len(call.entries), size + call.size
+            if calls and (entries > _MAX_ENTRIES or size > _MAX_BYTES):
+                break
+            calls.append(self._queue.popleft())
+            self._queued -= call.size
+        return calls
+
+    def _answer(self, calls: list[_Call]) -> None:
+        try:
+            answers = self._write(calls)
+        except Error as error:
+            self._unfinished = True
+            self._journal.say("append failed", kind=error.kind, said=error.message[:300])
+            for call in calls:
+                call.answer.set_exception(error)
+        except BaseException as error:  # noqa: BLE001 - the callers must not wait for ever
+            self._unfinished = True
+            self._journal.fault(error)
+            for call in calls:
+                call.answer.set_exception(UnavailableError("a fault of the log's server"))
+        else:
+            for call, answer in zip(calls, answers, strict=True):
+                call.answer.set_result(answer)
+
+    def _write(self, calls: list[_Call]) -> list[Appended]:
+        self._finish()
+        hashes = [[merkle.leaf_hash(entry) for entry in call.entries] for call in calls]
+        firsts = [self._place(each) for each in hashes]
+        fresh: dict[tuple[bytes, ...], list[int]] = {}  # the same call twice is one
+        for number, first in enumerate(firsts):
+            if first is None:
+                fresh.setdefault(tuple(hashes[number]), []).append(number)
+        if fresh:
+            batch = [entry for same in fresh.values() for entry in calls[same[0]].entries]
+            at = self._log.append(batch).first_index
+            for leaves, same in fresh.items():
+                for number in same:
+                    firsts[number] = at
+                self._remember(at, leaves)
+                at += len(leaves)
+        size = self._log.size
+        return [Appended(first, size) for first in firsts if first is not None]
+
+    def _finish(self) -> None:
+        """Publish what was begun, and remember where it is."""
+        if not self._unfinished:
+            return
+        self._log.refresh()
+        first, entries = self._log.last_batch()
+        self._remember(first, [merkle.leaf_hash(entry) for entry in entries])
+        self._unfinished = False
+
+    def _remember(self, first: int, leaves: Sequence[bytes]) -> None:
+        for index, leaf in enumerate(leaves, first):
+            self._places[leaf] = index
+            self._places.move_to_end(leaf)
+        while len(self._places) > _REMEMBERED:
+            self._places.popitem(last=False)
+
+    def _place(self, leaves: Sequence[bytes]) -> int | None:
+        """The index of the first of ``leaves`` if all of them stand there in a row."""
+        first = self._places.get(leaves[0])
+        if first is None:
+            return None
+        rest = enumerate(leaves[1:], first + 1)
+        return first if all(self._places.get(leaf) == at for at, leaf in rest) else None
+
+    def _keep_fresh(self) -> None:
+        try:
+            if self._unfinished:
+                self._finish()
+            else:
+                self._log.refresh(older_than=self._refresh)
+        except Error as error:
+            self._journal.say("refresh failed", kind=error.kind, said=error.message[:300])
+        except Exception as error:  # noqa: BLE001 - the writer must live on
+            self._journal.fault(error)

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A witness over HTTP, as C2SP tlog-witness says: its statuses, its plain bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from incamera.clock import Clock
+from incamera.errors import IntegrityError
+from incamera.ids import digest
+from incamera.service.answers import HANDLERS, problem
+from incamera.service.guard import Pool, read_body
+from incamera.service.settings import WitnessSettings
+from incamera.tlog import Witness
+from incamera.tlog.keys import load_cosigner
+from incamera.tlog.note import Verifier
+
+__all__ = ["open_witness", "witness_app"]
+
+_MAX_BODY = 1 << 20
+_SIZE = "text/x.tlog.size"
+_PLAIN = "text/plain; charset=utf-8"
+
+
+def open_witness(settings: WitnessSettings, clock: Clock) -> Starlette:
+    """The witness of a configuration, as an app."""
+    logs = {}
+    for vkey in settings.logs:
+        verifier = Verifier.parse(vkey)
+        logs[verifier.name] = verifier
+    witness = Witness(settings.state, load_cosigner(settings.key), logs, clock)
+    return witness_app(witness, logs)
+
+
+def witness_app(witness: Witness, origins: Collection[str]) -> Starlette:
+    """``POST /add-checkpoint`` and, for the logs of ``origins``, what monitors fetch."""
+    pool = Pool(threads=8, waiting=64)
+    names = {digest(origin.encode()): origin for origin in origins}
+
+    async def add(request: Request) -> Response:
+        body = await read_body(request, _MAX_BODY)
+        try:
+            status, answer = await pool.run(witness.add_checkpoint, body)
+        except IntegrityError as error:
+            # Our own state is damaged. Not 422: that would say that the log forked.
+            return problem(error, 500)
+        return Response(answer, status, media_type=_SIZE if status == 409 else _PLAIN)
+
+    async def published(request: Request) -> Response:
+        origin = names.get(request.path_params["log"])
+        note = None if origin is None else await pool.run(witness.published, origin)
+        if note is None:
+            return Response("no checkpoint of such a log\n", 404, media_type=_PLAIN)
+        return Response(note, media_type=_PLAIN, headers={"Cache-Control": "no-cache"})
+
+    routes = [
+        Route("/add-checkpoint", add, methods=["POST"]),
+        Route("/{log}/checkpoint", published, methods=["GET"]),
+    ]
+    return Starlette(routes=routes, exception_handlers=HANDLERS)
