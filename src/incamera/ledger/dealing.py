@@ -28,7 +28,15 @@ from incamera.errors import InputError, IntegrityError
 from incamera.ids import Digest, Name
 from incamera.sealing.wrap import WRAPPED_BYTES
 
-__all__ = ["COMMITMENT", "PART", "Kind", "Paper", "open_paper", "write_paper"]
+__all__ = [
+    "COMMITMENT",
+    "PART",
+    "Kind",
+    "Paper",
+    "open_paper",
+    "parse_commitments",
+    "write_paper",
+]
 
 COMMITMENT = 32
 PART = COMMITMENT + WRAPPED_BYTES
@@ -139,6 +147,17 @@ def open_paper(path: Path, expected: Digest, where: str) -> Paper:
     if length != match.end() + paper.capsules * paper.seats * _SIZE[found]:
         raise InputError(f"{where}: has {length} bytes, not those its first line says")
     return paper
+
+
+def parse_commitments(
+    data: bytes, succession: Digest, trustee: Name, capsules: int, where: str
+) -> tuple[bytes, ...]:
+    """The commitments (32 bytes each, zeros for none) of a trustee for one succession, strictly."""
+    head = f"incamera-commitments-1 {succession} {trustee} 1 {capsules}\n".encode("ascii")
+    if not data.startswith(head) or len(data) != len(head) + capsules * COMMITMENT:
+        raise InputError(f"{where}: not its commitments for this succession")
+    body = data[len(head) :]
+    return tuple(body[i : i + COMMITMENT] for i in range(0, len(body), COMMITMENT))
 
 
 def _digest(file: BinaryIO) -> Digest:

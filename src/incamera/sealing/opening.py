@@ -22,18 +22,23 @@ from incamera.sealing.header import Header
 from incamera.sealing.keys import OpeningKey
 from incamera.sealing.stream import BlockWriter
 
-__all__ = ["check_shares", "open_as_owner", "open_capsule", "open_share"]
+__all__ = ["check_shares", "open_as_owner", "open_capsule", "open_passed_on", "open_share"]
 
 
 def open_share(
-    sealed: bytes, key: OpeningKey, leaf_hash: bytes, capsule_id: bytes, index: int
+    sealed: bytes,
+    key: OpeningKey,
+    leaf_hash: bytes,
+    capsule_id: bytes,
+    index: int,
+    succession: int = 0,
 ) -> bytes:
     """The share (32 bytes) in a trustee's grant to the reader whose ``key`` this is.
 
     ``leaf_hash``: the Merkle leaf hash (32 bytes) of the reader's own logged request.
     :class:`IntegrityError` if it was granted for another request, capsule, index or reader.
     """
-    return wrap.unwrap(sealed, key, wrap.grant_info(leaf_hash, capsule_id, index))
+    return wrap.unwrap(sealed, key, wrap.grant_info(leaf_hash, capsule_id, index, succession))
 
 
 def check_shares(header: Header, found: Mapping[int, bytes]) -> None:
@@ -59,6 +64,16 @@ def open_capsule(path: Path, found: Mapping[int, bytes], dest: Path) -> None:
     _decrypt(capsule, shares.combine(found, capsule.header.threshold), dest)
 
 
+def open_passed_on(path: Path, found: Mapping[int, bytes], threshold: int, dest: Path) -> None:
+    """As :func:`open_capsule`, with shares that came by a succession.
+
+    The car never saw them: each must have been checked against its trustee's commitment.
+    ``threshold`` is that of the succession. If a dealer lied, the key they make does not open
+    the capsule: :class:`IntegrityError`.
+    """
+    _decrypt(read_capsule(path), shares.combine(found, threshold), dest)
+
+
 def open_as_owner(path: Path, key: OpeningKey, dest: Path) -> None:
     """Open the capsule at ``path`` with its owner's ``key``, into the clip ``dest``.
 
@@ -81,5 +96,6 @@ def _decrypt(capsule: Capsule, data_key: bytes, dest: Path) -> None:
             blocks.write(decryptor.finalize())
     except InvalidTag as error:
         raise IntegrityError(
-            f"{capsule.path}: does not decrypt with this key: the car sealed it wrongly"
+            f"{capsule.path}: does not decrypt with this key: the car sealed it wrongly, or its "
+            "shares were passed on wrongly"
         ) from error

@@ -29,8 +29,9 @@ def world() -> Iterator[World]:
         leaf, index = world.request(capsules[:2])
         for name in ("ch", "uy"):
             world.decide(name, leaf, index, *capsules[:2])
-        said = {"reader": Name("acme"), "request": leaf_digest(leaf), "manifest": digest(b"m")}
-        world.say(DatasetEntry(**world.facts(), **said), world.readers["acme"].signing)
+        said: dict[str, Any] = {"reader": Name("acme"), "request": leaf_digest(leaf)}
+        told = DatasetEntry(**world.facts(), **said, manifest=digest(b"m"))
+        world.say(told, world.readers["acme"].signing)
         denied, at = world.request(capsules[:1], reader="ministry")
         for name in ("ch", "is", "uy"):
             with pytest.raises(PolicyError):

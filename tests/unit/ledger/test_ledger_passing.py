@@ -75,7 +75,7 @@ class Book:
 
     def epoch(self, name: str) -> EpochEntry:
         """Its first opening key."""
-        said = {"trustee": Name(name), "epoch": 1, "key": self.openings[name]}
+        said: dict[str, Any] = {"trustee": Name(name), "epoch": 1, "key": self.openings[name]}
         return EpochEntry(**self.said, **said, not_before=T, not_after=T + 9)
 
     def destroy(self, name: str, epoch: int = 1, of: str | None = None) -> DestroyEntry:
