@@ -8,7 +8,6 @@ would let an attacker alter one without breaking a signature, so here each value
 
 from __future__ import annotations
 
-import base64
 import binascii
 import json
 import re
@@ -132,7 +131,7 @@ def exact_keys(value: Any, keys: Iterable[str], where: str) -> dict[str, Any]:
 
 def base64_text(data: bytes) -> str:
     """Standard base64 with padding."""
-    return base64.b64encode(data).decode("ascii")
+    return binascii.b2a_base64(data, newline=False).decode("ascii")
 
 
 def base64_bytes(text: object, where: str, length: int | None = None) -> bytes:
@@ -140,10 +139,11 @@ def base64_bytes(text: object, where: str, length: int | None = None) -> bytes:
     try:
         if not isinstance(text, str):
             raise ValueError("not text")
-        data = base64.b64decode(text.encode("ascii"), validate=True)
-    except (ValueError, binascii.Error) as error:
+        raw = text.encode("ascii")
+        data = binascii.a2b_base64(raw, strict_mode=True)
+    except ValueError as error:
         raise InputError(f"{where}: not base64") from error
-    if base64_text(data) != text:
+    if binascii.b2a_base64(data, newline=False) != raw:
         raise InputError(f"{where}: base64 is not canonical")
     if length is not None and len(data) != length:
         raise InputError(f"{where}: expected {length} bytes, found {len(data)}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A trustee that dies at any statement of its own files, or at any fetch: what becomes of a grant.
+"""A trustee that dies at any statement or commit of its own file, any fetch, any append.
 
 The law: no share leaves unless its grant stands in the log; and however often it died, asking
 again gives one grant, counted once, to the same key.
@@ -7,15 +7,20 @@ again gives one grant, counted once, to the same key.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from incamera.errors import UnavailableError
+from incamera.ids import Name
 from incamera.ledger.database import Database
+from incamera.ledger.grant import Grant
 from incamera.ledger.state import leaf_digest
 from incamera.sealing.capsule import Capsule
 from incamera.tlog import FolderFetch
+from incamera.trustee import Trustee
 from world import World, quick_folder
 
 
@@ -47,15 +52,28 @@ class DyingDatabase(Database):
         self.dying.tick()
         return super().run(sql, *values)
 
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """As ever; the end of the outermost counts, before it is committed or after."""
+        outermost = not self.in_transaction
+        with super().transaction():
+            yield
+            if outermost and not self.persisted:
+                self.dying.tick()
+        if outermost and self.persisted:
+            self.dying.tick()
+
     def one(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
         """As ever, unless dead."""
         self.dying.tick()
         return super().one(sql, *values)
 
 
-def attempt(world: World, calls: int, persisted: bool, asked: tuple[bytes, int, Capsule]) -> bool:
-    """One ask to a trustee that dies after ``calls``; True if it lived to answer."""
-    leaf, index, capsule = asked
+Asked = Sequence[tuple[bytes, int, Capsule]]
+
+
+def attempt(world: World, calls: int, persisted: bool, asked: Asked) -> bool:
+    """One ask to a trustee that dies after ``calls``; True if it lived to answer all of it."""
     dying = Dying(calls)
     inner = FolderFetch(world.public)
 
@@ -63,48 +81,57 @@ def attempt(world: World, calls: int, persisted: bool, asked: tuple[bytes, int, 
         dying.tick()
         return inner(path)
 
-    def append(entry: bytes) -> int:
+    def append(entries: Sequence[bytes]) -> None:
         if persisted:
-            at = world.append(entry)
-            dying.tick()
-            return at
+            world.append(*entries)
         dying.tick()
-        return world.append(entry)
+        if not persisted:
+            world.append(*entries)
 
-    trustee = world.trustee("ch", fetch=fetch, append=append)
+    home, policy, clock = world.home / "ch", world.logs.policy, world.clock
+    parts = (home, Name("ch"), fetch, policy, clock, world.append_one)
+    trustee = Trustee(*parts, append_many=append)
     own = trustee._desk.memory._database
     own.__class__ = DyingDatabase
     own.dying, own.persisted = dying, persisted  # type: ignore[attr-defined]
     try:
-        grant = trustee.decide(world.ask("ch", leaf, index, capsule))
-    except UnavailableError:
-        return False
-    else:
-        logged = world.state().grants(leaf_digest(leaf))
-        assert [each.index for each in logged] == list(grant.entries)
-        return True
+        answers = trustee.decide_many([world.ask("ch", *each) for each in asked])
     finally:
         trustee.close()
+    for (leaf, _, _), answer in zip(asked, answers, strict=True):
+        if isinstance(answer, Grant):
+            logged = world.state().grants(leaf_digest(leaf))
+            assert [each.index for each in logged] == list(answer.entries)
+        else:
+            assert isinstance(answer, UnavailableError)
+    return all(isinstance(each, Grant) for each in answers)
 
 
+def wish(world: World, name: bytes) -> tuple[bytes, int, Capsule]:
+    """A capsule and a logged request for it."""
+    capsule = world.capsule(name)
+    return (*world.request([capsule]), capsule)
+
+
+@pytest.mark.parametrize("together", [1, 3])
 @pytest.mark.parametrize("persisted", [False, True])
-def test_a_trustee_may_die_anywhere(persisted: bool) -> None:
-    """At every step once, twice over: afterwards there is one grant, counted once."""
+def test_a_trustee_may_die_anywhere(persisted: bool, together: int) -> None:
+    """At every step once, twice over: afterwards there is one grant for each, counted once."""
     with quick_folder() as folder:
         world = World(folder)
         world.trustees["ch"].close()
         calls, answered = 0, False
         while not answered:
-            capsule = world.capsule(b"clip %d" % calls)
-            asked = (*world.request([capsule]), capsule)
+            asked = [wish(world, b"clip %d of %d" % (i, calls)) for i in range(together)]
             answered = attempt(world, calls, persisted, asked)
-            attempt(world, calls, persisted, asked)
+            attempt(world, calls, persisted, asked[::-1])
             assert attempt(world, 10**6, persisted, asked)
             calls += 1
         state = world.state()
         assert calls > 10
-        assert len(list(state.grants())) == len(list(state.requests())) == calls
+        asked_for = calls * together
+        assert len(list(state.grants())) == len(list(state.requests())) == asked_for
         assert [each.kind for each in state.findings()] == []
         world.trustees["ch"] = world.trustee("ch")
-        day = world.clock.now() // 86_400
-        assert world.trustees["ch"]._desk.memory.granted_on("acme", day) == calls  # type: ignore[arg-type]
+        day, memory = world.clock.now() // 86_400, world.trustees["ch"]._desk.memory
+        assert memory.granted_on(Name("acme"), day) == asked_for

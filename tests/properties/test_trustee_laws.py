@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from incamera.errors import IntegrityError, PolicyError
+from incamera.ledger.grant import Grant
 from incamera.sealing.capsule import Capsule
 from world import World, quick_folder
 
@@ -93,6 +94,21 @@ class Model:
         assert {each.capsule for each in grant.shares} == {each.digest for each in capsules}
         asked.granted |= wanted
 
+    def together(self, number: int, other: int) -> None:
+        """Ask for several at once, some twice: as if they were asked one after the other."""
+        if not self.asked:
+            return
+        picked = [self.asked[(number + i * other) % len(self.asked)] for i in range(2 + other % 4)]
+        requests, expected = [], []
+        for place, asked in enumerate(picked):
+            wanted = {(other + place) % len(self.capsules)} if place % 3 == 2 else asked.names
+            capsules = [self.capsules[each] for each in wanted]
+            requests.append(self.world.ask("ch", asked.leaf, asked.index, *capsules))
+            expected.append(self.allowed(asked, wanted))
+            asked.granted |= wanted if expected[-1] else set()
+        answers = self.world.trustees["ch"].decide_many(requests)
+        assert [isinstance(each, Grant) for each in answers] == expected
+
     def allowed(self, asked: Asked, wanted: set[int]) -> bool:
         """What the trustee should say; and what it remembers of having been asked."""
         world = self.world
@@ -119,7 +135,8 @@ class Model:
 
 OPS = st.sampled_from(
     ["capsule", "request", "request", "replay", "erase", "revoke", "advance", "advance"]
-    + ["ask"] * 6
+    + ["ask"] * 4
+    + ["together"] * 3
 )
 STEPS: Any = st.lists(
     st.tuples(OPS, st.integers(0, 59), st.integers(0, 59)), min_size=5, max_size=30
