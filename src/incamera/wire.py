@@ -37,6 +37,8 @@ PROBLEM = "application/problem+json"
 Sign = Callable[[str, str, bytes], str]
 """From method, target (path and query) and body, the ``Authorization`` header of one call."""
 
+_CONNECT_SECONDS = 5.0
+_SLOWEST = 1 << 14  # bytes a second of an answer
 _MAX_PROBLEM = 1 << 16
 _MAX_TEXT = 1_000
 _AGAIN = frozenset((408, 425, 429, 500, 502, 503, 504))
@@ -103,7 +105,6 @@ class Client:
         self._http = httpx.Client(
             verify=_tls(self.url, ca),
             headers=headers,
-            timeout=httpx.Timeout(seconds, connect=min(seconds, 5.0)),
             limits=limits,
             trust_env=False,
             follow_redirects=False,
@@ -180,8 +181,9 @@ class Client:
     ) -> Iterator[Stream]:
         """One attempt of a call whose answer, or body, is too long to be held; not repeated.
 
-        ``body`` in pieces wants a ``Content-Length`` among ``headers``. An answer other than 2xx
-        is raised as an error.
+        ``body`` in pieces wants a ``Content-Length`` among ``headers``. ``seconds``: to the first
+        byte of the answer, and as long again for its rest, where that comes at less than 16 KiB a
+        second. An answer other than 2xx is raised as an error.
         """
         with self._open(method, path, None, body, headers or {}, seconds) as response:
             if not 200 <= response.status < 300:
@@ -210,10 +212,16 @@ class Client:
         headers: Mapping[str, str],
         seconds: float | None = None,
     ) -> Iterator[Stream]:
-        deadline = monotonic() + (seconds or self._seconds)
+        seconds = seconds or self._seconds
         request = self._http.build_request(
-            method, f"{self.url}/{path}", params=query, content=body, headers=dict(headers)
+            method,
+            f"{self.url}/{path}",
+            params=query,
+            content=body,
+            headers=dict(headers),
+            timeout=httpx.Timeout(seconds, connect=min(seconds, _CONNECT_SECONDS)),
         )
+        deadline = monotonic() + seconds
         if self._sign is not None:
             target = request.url.raw_path.decode("ascii")
             signed = body if isinstance(body, bytes) else b""
@@ -240,7 +248,7 @@ class Stream:
     """An answer that is still being read."""
 
     def __init__(self, client: Client, response: httpx.Response, deadline: float) -> None:
-        """``deadline``: by :func:`incamera.clock.monotonic`."""
+        """``deadline``: by :func:`incamera.clock.monotonic`; more for what comes steadily."""
         self._client = client
         self._response = response
         self._deadline = deadline
@@ -257,7 +265,7 @@ class Stream:
                 read += len(piece)
                 if read > limit:
                     raise UnavailableError(f"{where} sends more than {limit} bytes")
-                if monotonic() > self._deadline:
+                if monotonic() > self._deadline + read / _SLOWEST:
                     raise UnavailableError(f"{where} answers too slowly")
                 yield piece
         except (httpx.HTTPError, httpx.StreamError) as error:
