@@ -21,6 +21,7 @@ import pytest
 
 SCRIPTS = sorted((Path(__file__).parent / "scripts").glob("*.txt"))
 COMMAND = re.compile(r"(\d*)\$ (.+)")
+SERVER = re.compile(r"(&|stop) (.+)")  # see test_url
 
 
 @dataclass
@@ -30,19 +31,22 @@ class Step:
     line: int
     command: str
     code: int
+    act: str = "$"  # in scripts of parties apart also "&" and "stop"
     expected: list[tuple[str, str]] = field(default_factory=list)
 
 
-def parse(path: Path) -> list[Step]:
+def parse_lines(text: str, name: str) -> list[Step]:
     steps: list[Step] = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(text.splitlines(), start=1):
         if match := COMMAND.fullmatch(line):
             steps.append(Step(number, match[2], int(match[1] or 0)))
+        elif match := SERVER.fullmatch(line):
+            steps.append(Step(number, match[2], 0, match[1]))
         elif line.startswith((">", "2>")):
             where, _, text = line.partition(" ")
             steps[-1].expected.append((where, text))
         elif line and not line.startswith("#"):
-            raise ValueError(f"{path.name}, line {number}: neither command, expectation nor #")
+            raise ValueError(f"{name}, line {number}: neither command, expectation nor #")
     return steps
 
 
@@ -61,21 +65,28 @@ def run(step: Step, folder: Path, last: str) -> subprocess.CompletedProcess[str]
     )
 
 
+def check(step: Step, done: subprocess.CompletedProcess[str], name: str) -> None:
+    told = f"{name}, line {step.line}: {step.command}\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == step.code, told
+    assert "Traceback" not in done.stderr, told
+    streams = {">": done.stdout, "2>": done.stderr}
+    for where, text in step.expected:
+        if where == ">!":
+            assert text not in done.stdout + done.stderr, told
+        else:
+            assert text in streams[where], f"{text!r} is missing\n{told}"
+
+
+def longest_hex(said: str) -> str:
+    return max(re.findall(r"\b[0-9a-f]{12,64}\b", said), key=len, default="")
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_a_journey_goes_as_its_script_says(script: Path, drive: Path, tmp_path: Path) -> None:
     """Every command ends with the code and says what its script expects."""
     (tmp_path / "drive").symlink_to(drive)
     last = ""
-    for step in parse(script):
+    for step in parse_lines(script.read_text(), script.name):
         done = run(step, tmp_path, last)
-        told = f"{script.name}, line {step.line}: {step.command}\n{done.stdout}\n{done.stderr}"
-        assert done.returncode == step.code, told
-        assert "Traceback" not in done.stderr, told
-        streams = {">": done.stdout, "2>": done.stderr}
-        for where, text in step.expected:
-            if where == ">!":
-                assert text not in done.stdout + done.stderr, told
-            else:
-                assert text in streams[where], f"{text!r} is missing\n{told}"
-        if words := re.findall(r"\b[0-9a-f]{12,64}\b", done.stdout):
-            last = max(words, key=len)
+        check(step, done, script.name)
+        last = longest_hex(done.stdout) or last

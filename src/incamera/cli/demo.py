@@ -16,10 +16,11 @@ import click
 from incamera.cli import audit as audit_verb
 from incamera.cli import ingest as ingest_verb
 from incamera.cli import terminal
+from incamera.cli.asking import decide
 from incamera.cli.before_after import draw, matching
 from incamera.cli.found import found
-from incamera.cli.grant import decide
 from incamera.cli.home import Home
+from incamera.cli.home_desk import HomeDesk
 from incamera.cli.init import plan_of
 from incamera.cli.layout import Layout
 from incamera.cli.open_ import open_request
@@ -28,7 +29,6 @@ from incamera.cli.request import ask
 from incamera.clock import SystemClock
 from incamera.errors import IntegrityError
 from incamera.geofence import GeofencePolicy, Zones, keep
-from incamera.ids import Name
 from incamera.recording import open_recordings
 from incamera.recording.sample import make_sample
 from incamera.trigger import Campaign, find_spans
@@ -114,8 +114,9 @@ def _ingest(home: Home, drive: Path, story: Story) -> None:
 
 
 def _decided(home: Home, request: str, story: Story) -> list[dict[str, object]]:
-    asked = pick_requests(home, [request])[0]
-    answers = list(decide(home, asked, [Name(each) for each in home.settings.trustees]))
+    desk = HomeDesk(home)
+    asked = pick_requests(desk, [request])[0]
+    answers = decide(desk, asked, desk.trustees())
     for answer in answers:
         if answer.error is None:
             story.tell(f"   {answer.trustee}: grants {answer.granted} capsules")
@@ -126,7 +127,7 @@ def _decided(home: Home, request: str, story: Story) -> list[dict[str, object]]:
 
 def _government(home: Home, story: Story) -> None:
     story.step(3, "A government asks to read: every trustee refuses on its own, in public")
-    asked = ask(home, reader="ministry", kind="government")
+    asked = ask(HomeDesk(home), reader="ministry", kind="government")
     answers = _decided(home, str(asked["request"]), story)
     story.document["refused"] = {"request": asked, "answers": answers}
     if any(answer["granted"] for answer in answers):
@@ -135,11 +136,12 @@ def _government(home: Home, story: Story) -> None:
 
 def _laboratory(home: Home, story: Story) -> Path:
     story.step(4, "A laboratory asks: trustees grant, two shares open each capsule")
-    asked = ask(home, reader="road-lab", kind="research")
+    desk = HomeDesk(home)
+    asked = ask(desk, reader="road-lab", kind="research")
     request = str(asked["request"])
     answers = _decided(home, request, story)
     dest = home.paths.root / "demo" / f"dataset-{request[:8]}"
-    done = open_request(home, pick_requests(home, [request])[0], dest, "folder")
+    done = open_request(desk, pick_requests(desk, [request])[0], dest, "folder")
     story.tell(f"   {len(done.capsules)} clips opened; manifest is log entry {done.entry}")
     story.document["granted"] = {"request": asked, "answers": answers}
     story.document["dataset"] = {"folder": str(dest), "manifest": done.manifest}

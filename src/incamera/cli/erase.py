@@ -3,46 +3,47 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 import click
 
 from incamera.cli import terminal
-from incamera.cli.home import Home, home_option
+from incamera.cli.desk import Desk, with_desk
 from incamera.cli.pick import pick_capsules
 from incamera.errors import InputError
 from incamera.ids import Digest
 from incamera.ledger.codec import encode
 from incamera.ledger.entries import MAX_INLINE, ErasureEntry
-from incamera.sealing.keys import SigningKey
 
 __all__ = ["command"]
 
 By = Literal["owner", "operator"]
 
 
-def _erase(home: Home, capsules: list[Digest], by: By, reason: str) -> list[int]:
+def _erase(desk: Desk, capsules: list[Digest], by: By, reason: str) -> list[int]:
     """Log erasures of at most 512 capsules each, signed by who erases; their log indices."""
-    owner = SigningKey.load(home.paths.owner / "signing.key")
+    name, key = "", None
+    if by == "owner":
+        owner = desk.owner()
+        name, key = owner.name, owner.signing
     entries = []
     for start in range(0, len(capsules), MAX_INLINE):
         entry = ErasureEntry(
-            region=home.settings.region,
-            time=home.clock.now(),
+            region=desk.region().region,
+            time=desk.clock.now(),
             capsules=tuple(sorted(capsules[start : start + MAX_INLINE])),
             by=by,
-            name="owner" if by == "owner" else "",
+            name=name,
             reason=reason,
         )
-        entries.append(home.vault.erase(encode(entry, owner if by == "owner" else home.operator)))
+        entries.append(desk.submit(encode(entry, key or desk.operator())))
     return entries
 
 
 @click.command("erase")
 @click.argument("words", metavar="CAPSULES", nargs=-1)
-@home_option
-@click.option("--all", "everything", is_flag=True, help="Every capsule of this home.")
+@with_desk
+@click.option("--all", "everything", is_flag=True, help="Every capsule of this home, or of yours.")
 @click.option(
     "--by",
     type=click.Choice(["owner", "operator"]),
@@ -53,7 +54,7 @@ def _erase(home: Home, capsules: list[Digest], by: By, reason: str) -> list[int]
 @click.option("--reason", default="", help="One line that stands in the public log.")
 @terminal.json_option
 def command(
-    words: tuple[str, ...], root: Path, everything: bool, by: By, reason: str, as_json: bool
+    desk: Desk, words: tuple[str, ...], everything: bool, by: By, reason: str, as_json: bool
 ) -> None:
     """Destroy CAPSULES (digests or their beginnings) for good.
 
@@ -64,10 +65,9 @@ def command(
     """
     if bool(words) == everything:
         raise InputError("name capsules, or say --all", hint="incamera list shows them")
-    home = Home(root)
-    rows = pick_capsules(home, words, list(home.vault.find(status="kept")))
+    rows = pick_capsules(desk, words, desk.rows(status="kept"))
     erased = [row.digest for row in rows]
-    entries = _erase(home, erased, by, reason)
+    entries = _erase(desk, erased, by, reason)
     where = ", ".join(str(each) for each in entries)
     lines = [f"{len(erased)} capsules erased; log entry {where}"]
     terminal.result({"erased": sorted(erased), "entries": entries, "by": by}, lines, as_json)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from incamera import durable
 from incamera.cli.layout import Layout, Settings
+from incamera.cli.serving import serve_home
 from incamera.clock import Clock
 from incamera.encoding import canonical
 from incamera.errors import InputError
@@ -99,6 +100,7 @@ def _fill(home: Layout, plan: Plan, clock: Clock) -> None:
     log.append([first.region(policy), *first.parties(names), *first.documents()])
     consent = {"v": 1, "id": f"consent-{secrets.token_hex(8)}", "purposes": list(plan.purposes)}
     durable.write(home.consent, canonical({**consent, "since": clock.now()}), mode=0o600)
+    serve_home(home, policy, names)
     Settings(
         region=plan.region,
         witnesses=2 * plan.quorum - 1,

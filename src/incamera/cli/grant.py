@@ -3,147 +3,87 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Sequence
 
 import click
 
-from incamera import durable
 from incamera.cli import terminal
-from incamera.cli.home import Home, home_option
-from incamera.cli.pick import capsules_of, pick_requests
-from incamera.errors import Error, InputError, PolicyError
-from incamera.ids import Digest, Name
-from incamera.ledger.request import MAX_BATCH, CapsuleEvidence, GrantRequest
+from incamera.cli.asking import Answer, decide, kept_grants
+from incamera.cli.desk import Desk, with_desk
+from incamera.cli.pick import pick_requests
+from incamera.errors import IntegrityError, PolicyError, UnavailableError
 from incamera.ledger.rows import Requested
-from incamera.sealing.capsule import Capsule, read_capsule
-from incamera.tlog.proof import Proof
-from incamera.trustee import Trustee
 
-__all__ = ["Answer", "command", "decide"]
-
-_FRESH = 600  # seconds; trustees take a checkpoint of at most an hour
+__all__ = ["command"]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one trustee said to one request."""
-
-    request: Digest
-    trustee: Name
-    granted: int  # capsules
-    error: Error | None = None
-
-    def to_json(self) -> dict[str, object]:
-        """As plain values."""
-        plain: dict[str, object] = {
-            "request": self.request,
-            "trustee": self.trustee,
-            "granted": self.granted,
-        }
-        if self.error is not None:
-            code = getattr(self.error, "code", self.error.kind)
-            plain["refused"] = {"code": code, "reason": self.error.message}
-        return plain
-
-
-def decide(home: Home, asked: Requested, trustees: Sequence[Name]) -> Iterator[Answer]:
-    """Show ``asked`` with its proofs to each trustee; what it hands out goes to the reader."""
-    folder = durable.folder(home.paths.reader(asked.entry.reader) / "grants" / asked.leaf, 0o700)
-    state = home.state()
-    wanted = [each for each in capsules_of(home, asked.entry) if state.erased(each) is None]
-    if not wanted:
-        raise PolicyError(f"request {asked.leaf[:12]}: every capsule it names was erased")
-    capsules = [read_capsule(home.vault.path(each)) for each in wanted]
-    home.log.refresh(older_than=_FRESH)
-    for name in trustees:
-        trustee = home.trustee(name)
-        try:
-            yield _ask(home, trustee, asked, capsules, folder)
-        finally:
-            trustee.close()
-
-
-def _ask(
-    home: Home, trustee: Trustee, asked: Requested, capsules: list[Capsule], folder: Path
-) -> Answer:
-    done = 0
-    for number, start in enumerate(range(0, len(capsules), MAX_BATCH)):
-        batch = capsules[start : start + MAX_BATCH]
-        try:
-            grant = trustee.decide(_show(home, trustee.name, asked, batch))
-        except Error as error:
-            return Answer(asked.leaf, trustee.name, done, error)
-        durable.write(folder / f"{trustee.name}-{number}.json", grant.envelope, mode=0o600)
-        done += len(grant.shares)
-    return Answer(asked.leaf, trustee.name, done)
-
-
-def _show(home: Home, name: Name, asked: Requested, batch: Sequence[Capsule]) -> GrantRequest:
-    """The request with its proofs, and of each capsule the header and this trustee's share."""
-    proof = Proof.parse(home.log.proof(asked.index), "inclusion proof")
-    shown = []
-    for capsule in batch:
-        holders = [share.trustee for share in capsule.header.shares]
-        if name not in holders:
-            raise InputError(f"{name} holds no share of capsule {capsule.digest[:16]}")
-        index = holders.index(name)
-        shown.append(CapsuleEvidence(capsule.envelope, capsule.wrapped[index], index + 1))
-    leaf = home.log.entry(asked.index)
-    return GrantRequest(leaf, asked.index, proof.note, tuple(proof.hashes), tuple(shown))
-
-
-def _undecided(home: Home) -> list[Requested]:
-    """Requests that were neither granted by enough trustees nor refused."""
-    state, waiting = home.state(), []
+def _undecided(desk: Desk) -> list[Requested]:
+    """Requests that were neither granted by enough trustees nor refused, and that are ours."""
+    state, threshold, waiting = desk.state(), desk.region().threshold, []
     for each in state.requests():
         granted = {grant.trustee for grant in state.grants(each.leaf)}
         refused = {refusal.trustee for refusal in state.refusals(each.leaf)}
-        if len(granted) < home.settings.threshold and not refused:
+        if len(granted) < threshold and not refused and desk.sits_here(each.entry.reader):
             waiting.append(each)
     return waiting
 
 
 @click.command("grant")
 @click.argument("requests", nargs=-1)
-@home_option
-@click.option("--trustee", "names", multiple=True, help="Only these trustees. Default: all.")
+@with_desk
+@click.option(
+    "--trustee",
+    "names",
+    multiple=True,
+    help="Only these trustees (NAME, or with --url NAME=URL). Default: all.",
+)
 @terminal.json_option
-def command(requests: tuple[str, ...], root: Path, names: tuple[str, ...], as_json: bool) -> None:
+def command(desk: Desk, requests: tuple[str, ...], names: tuple[str, ...], as_json: bool) -> None:
     """Let each trustee decide, alone, on REQUESTS (default: those still undecided).
 
     A trustee reads the whole log itself, checks every proof, and evaluates the policy sealed into
-    each capsule. A grant is logged before a share is handed out; a refusal is a public entry. If a
-    request does not reach the threshold the exit code is 5.
+    each capsule. A grant is logged before a share is handed out; a refusal is a public entry. With
+    --url the trustees are asked over HTTP, all at once; what each hands out is kept as it comes,
+    and a run that was stopped goes on where it was. Once the threshold is reached the exit code is
+    0; else it is 5 if too many refuse, and 6 if too many cannot be reached.
 
     Example: incamera grant --home home 3f0c5a
     """
-    home = Home(root)
-    trustees = [Name(each) for each in names or home.settings.trustees]
-    for name in trustees:
-        if name not in home.settings.trustees:
-            raise InputError(f"no trustee {name} in this home", hint="see home.toml")
-    chosen = pick_requests(home, requests) if requests else _undecided(home)
-    answers = [answer for asked in chosen for answer in decide(home, asked, trustees)]
+    trustees = desk.trustees(names)
+    chosen = pick_requests(desk, requests) if requests else _undecided(desk)
+    answers: list[Answer] = []
+    for asked in chosen:
+        with terminal.bar("granting", "shares") as advance:
+            answers += decide(desk, asked, trustees, advance)
     lines = [_line(each) for each in answers] or ["no request waits for a decision"]
     terminal.result({"answers": [each.to_json() for each in answers]}, lines, as_json)
-    _end(home, answers)
+    code = max((_code(desk, each, answers, len(trustees)) for each in chosen), default=0)
+    if code:
+        raise SystemExit(code)
 
 
 def _line(answer: Answer) -> str:
     said = f"grants {answer.granted} capsules"
-    if answer.error is not None:
-        code = getattr(answer.error, "code", answer.error.kind)
-        said = f"refuses ({code}): {answer.error.message}"
+    if isinstance(answer.error, UnavailableError):
+        said = f"cannot be reached: {answer.error.message}"
+    elif answer.error is not None:
+        said = f"refuses ({answer.code}): {answer.error.message}"
     return f"{answer.request[:12]}  {answer.trustee} {said}"
 
 
-def _end(home: Home, answers: Sequence[Answer]) -> None:
-    """Exit as the gravest refusal says, if a request stays below the threshold."""
-    for leaf in dict.fromkeys(each.request for each in answers):
-        granted = {grant.trustee for grant in home.state().grants(leaf)}
-        if len(granted) < home.settings.threshold:
-            errors = [each.error for each in answers if each.request == leaf and each.error]
-            if errors:
-                raise SystemExit(max(errors, key=lambda error: error.exit_code == 4).exit_code)
+def _code(desk: Desk, asked: Requested, answers: Sequence[Answer], asked_of: int) -> int:
+    """0 with enough grants at hand; else what stands in the way, and 0 if nobody said no."""
+    failed = {each.trustee: each.error for each in answers if each.request == asked.leaf}
+    errors = [each for each in failed.values() if each is not None]
+    kept = kept_grants(desk.folder(asked.entry.reader) / "grants" / asked.leaf)
+    granted = {name for name, _ in kept if failed.get(name) is None}
+    threshold = desk.region().threshold
+    if len(granted) >= threshold or not errors:
+        return 0
+    if any(isinstance(each, IntegrityError) for each in errors):
+        return IntegrityError.exit_code
+    away = [each for each in errors if isinstance(each, UnavailableError)]
+    if away and len(granted) + len(away) + len(desk.trustees()) - asked_of >= threshold:
+        return UnavailableError.exit_code
+    refused = any(isinstance(each, PolicyError) for each in errors)
+    return PolicyError.exit_code if refused else errors[0].exit_code

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``incamera init``: found a region in one folder."""
+"""``incamera init``: found a region in one folder, or one party of a region that lives apart."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from incamera.cli import terminal
+from incamera.cli import apart, terminal
+from incamera.cli.ceremony import Rules
 from incamera.cli.found import Plan, found
 from incamera.clock import SystemClock
 from incamera.errors import InputError
@@ -55,11 +57,7 @@ def plan_of(
 ) -> Plan:
     """The plan behind `incamera init`'s options; :class:`InputError` names what is wrong."""
     name = Region(parse_name(region, "--region"))
-    try:
-        text = default_policy(name) if policy is None else policy.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{policy}: cannot read the policy: {error}") from error
-    check_policy(text, str(policy or "policy"))
+    text = _policy(name, policy)
     return Plan(
         region=name,
         jurisdictions=_jurisdictions(name, trustees, jurisdictions),
@@ -73,9 +71,19 @@ def plan_of(
     )
 
 
+def _policy(region: Region, path: Path | None) -> str:
+    """The Cedar text at ``path``, or the region's default; checked."""
+    try:
+        text = default_policy(region) if path is None else path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot read the policy: {error}") from error
+    check_policy(text, str(path or "policy"))
+    return text
+
+
 @click.command("init")
-@click.argument("home", type=click.Path(path_type=Path))
-@click.option("--region", required=True, help="Legal region: eu, cn, us, uk, ch, jp ...")
+@click.argument("home", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--region", help="Legal region: eu, cn, us, uk, ch, jp ...")
 @click.option("--trustees", default=3, show_default=True, help="How many hold a share.")
 @click.option("--threshold", default=2, show_default=True, help="How many it takes to open.")
 @click.option(
@@ -106,40 +114,54 @@ def plan_of(
     show_default=True,
     help="What the owner consents to; may be given again.",
 )
+@apart.party_options
 @terminal.json_option
 def command(
     home: Path,
-    region: str,
-    trustees: int,
-    threshold: int,
-    witnesses: int,
-    jurisdictions: tuple[str, ...],
-    notice: int,
-    retention: int,
-    quota: int,
-    policy: Path | None,
-    purposes: tuple[str, ...],
+    role: Any,
+    founding: Path | None,
     as_json: bool,
+    cards: tuple[Path, ...],
+    **given: Any,
 ) -> None:
-    """Make HOME: one region's vault, public log, witnesses, trustees, car, owner and their keys.
+    """Make DIR: one region's vault, public log, witnesses, trustees, car, owner and their keys.
 
     All parties live in one folder, each with its own keys and state, so that the journey can be
-    tried; whoever holds the folder holds all keys. HOME/public is what everybody may see.
+    tried; whoever holds the folder holds all keys. DIR/public is what everybody may see, and each
+    party's serve.toml is ready for `incamera serve`.
+
+    With --as only one party is made, to live apart: its keys stay in DIR, and card.json goes to the
+    operator, who founds the region from all cards (--as region) and gives each party region.json,
+    which it checks and takes its place in (--join). docs/operating/ceremony.md has every step.
 
     Example: incamera init home --region eu --trustees 5 --threshold 3
     """
-    plan = plan_of(
-        region,
-        trustees=trustees,
-        threshold=threshold,
-        witnesses=witnesses,
-        jurisdictions=jurisdictions,
-        notice=notice,
-        retention=retention,
-        quota=quota,
-        policy=policy,
-        purposes=purposes,
-    )
+    if founding is not None and role is not None:
+        raise click.UsageError("--as and --join exclude each other.")
+    if founding is not None:
+        apart.join_region(home, founding, given["listen"], as_json)
+    elif role is not None and role != "region":
+        apart.make(home, role, given, as_json)
+    elif given["region"] is None:
+        raise click.UsageError("Missing option '--region'.")
+    elif role == "region":
+        apart.found(home, _rules(given), cards, as_json)
+    else:
+        _home(home, given, as_json)
+
+
+def _rules(given: dict[str, Any]) -> Rules:
+    region = Region(parse_name(given["region"], "--region"))
+    numbers = {each: given[each] for each in ("threshold", "notice", "retention", "quota")}
+    return Rules(region=region, policy=_policy(region, given["policy"]), **numbers)
+
+
+def _home(home: Path, given: dict[str, Any], as_json: bool) -> None:
+    """All parties in one folder."""
+    alone = ("name", "country", "kind", "listen", "url")
+    if said := [each for each in alone if given.pop(each) is not None]:
+        raise click.UsageError(f"--{said[0]} goes with --as.")
+    plan = plan_of(given.pop("region"), **given)
     made = found(home, plan, SystemClock())
     document = {
         "home": str(made.root),
@@ -150,10 +172,10 @@ def command(
         "quorum": plan.quorum,
         "public": str(made.public),
     }
-    where = ", ".join(plan.jurisdictions)
+    where, count = ", ".join(plan.jurisdictions), len(plan.jurisdictions)
     lines = [
         f"{made.root}: a home in region {plan.region}",
-        f"  opening a capsule takes {plan.threshold} of {trustees} trustees, in {where}",
+        f"  opening a capsule takes {plan.threshold} of {count} trustees, in {where}",
         f"  a checkpoint takes {plan.quorum} of {2 * plan.quorum - 1} witnesses",
         f"  what is public: {made.public}",
         f"next: incamera ingest RECORDINGS --home {made.root} --zones ZONES.geojson",

@@ -4,22 +4,21 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import click
 
 from incamera.cli import terminal
-from incamera.cli.home import Home, home_option
-from incamera.cli.pick import capsules_of
+from incamera.cli.desk import Desk, with_desk
+from incamera.ledger.entries import CapsuleList
 from incamera.ledger.rows import Requested
 from incamera.ledger.state import State
 
 __all__ = ["command"]
 
 
-def _capsules(home: Home, tag: str | None, as_json: bool) -> None:
-    rows = list(home.vault.find(tag=tag))
+def _capsules(desk: Desk, tag: str | None, as_json: bool) -> None:
+    rows = desk.rows(tag=tag)
     if as_json:
         terminal.result({"capsules": [asdict(row) for row in rows]}, [], True)
         return
@@ -40,13 +39,14 @@ def _capsules(home: Home, tag: str | None, as_json: bool) -> None:
     terminal.table(columns, shown)
 
 
-def _request(home: Home, state: State, asked: Requested) -> dict[str, Any]:
+def _request(state: State, asked: Requested) -> dict[str, Any]:
+    named = asked.entry.capsules
     return {
         "request": asked.leaf,
         "index": asked.index,
         "reader": asked.entry.reader,
         "purpose": asked.entry.purpose,
-        "capsules": len(capsules_of(home, asked.entry)),
+        "capsules": named.count if isinstance(named, CapsuleList) else len(named),
         "expires": asked.entry.expires,
         "granted": sorted({each.trustee for each in state.grants(asked.leaf)}),
         "refused": {each.trustee: each.code for each in state.refusals(asked.leaf)},
@@ -54,9 +54,9 @@ def _request(home: Home, state: State, asked: Requested) -> dict[str, Any]:
     }
 
 
-def _requests(home: Home, as_json: bool) -> None:
-    state = home.state()
-    found = [_request(home, state, each) for each in state.requests()]
+def _requests(desk: Desk, as_json: bool) -> None:
+    state = desk.state()
+    found = [_request(state, each) for each in state.requests()]
     if as_json:
         terminal.result({"requests": found}, [], True)
         return
@@ -77,17 +77,16 @@ def _requests(home: Home, as_json: bool) -> None:
 
 
 @click.command("list")
-@home_option
+@with_desk
 @click.option("--requests", is_flag=True, help="What was asked, and what trustees decided.")
 @click.option("--tag", help="Only capsules with this trigger tag.")
 @terminal.json_option
-def command(root: Path, requests: bool, tag: str | None, as_json: bool) -> None:
+def command(desk: Desk, requests: bool, tag: str | None, as_json: bool) -> None:
     """Show the capsules the vault keeps, by hour, or with --requests what was asked.
 
     Example: incamera list --home home --tag hard-brake
     """
-    home = Home(root)
     if requests:
-        _requests(home, as_json)
+        _requests(desk, as_json)
     else:
-        _capsules(home, tag, as_json)
+        _capsules(desk, tag, as_json)

@@ -9,68 +9,68 @@ import click
 
 from incamera import durable
 from incamera.cli import terminal
-from incamera.cli.home import Home, home_option
+from incamera.cli.asking import kept_grants
+from incamera.cli.desk import Desk, with_desk
 from incamera.cli.pick import capsules_of, pick_requests
 from incamera.errors import InputError
-from incamera.ids import Digest, Name
+from incamera.ids import Digest
 from incamera.ledger.rows import Requested
 from incamera.recording.clip import unpack
 from incamera.release import Reader, Released, Source, release
 from incamera.release.dataset import Format
-from incamera.sealing.keys import OpeningKey
 from incamera.sealing.opening import open_as_owner
 
 __all__ = ["command", "open_request"]
 
 
-def open_request(home: Home, asked: Requested, dest: Path, form: Format) -> Released:
+def open_request(desk: Desk, asked: Requested, dest: Path, form: Format) -> Released:
     """Build the dataset of one granted request at ``dest``."""
-    signing, opening = home.reader_keys(asked.entry.reader)
-    folder = home.paths.reader(asked.entry.reader) / "grants" / asked.leaf
-    answers = [
-        (Name(path.stem.rpartition("-")[0]), path.read_bytes())
-        for path in sorted(folder.glob("*.json"))
-    ]
+    keys = desk.reader(asked.entry.reader)
+    folder = desk.folder(asked.entry.reader) / "grants" / asked.leaf
     with terminal.bar("opening", "capsules") as advance:
         return release(
             asked.leaf,
-            answers,
-            capsules_of(home, asked.entry),
-            reader=Reader(asked.entry.reader, signing, opening),
-            source=Source(home.state(), home.vault.path, home.vault.submit, home.clock),
+            kept_grants(folder),
+            capsules_of(desk, asked.entry),
+            reader=Reader(keys.name, keys.signing, keys.opening),
+            source=Source(desk.state(), desk.capsule, desk.submit, desk.clock, desk.fetch),
             dest=dest,
             form=form,
             progress=advance,
         )
 
 
-def _latest(home: Home) -> Requested:
-    state = home.state()
+def _latest(desk: Desk) -> Requested:
+    state, threshold = desk.state(), desk.region().threshold
     granted = [
         each
         for each in state.requests()
-        if len({g.trustee for g in state.grants(each.leaf)}) >= home.settings.threshold
+        if len({g.trustee for g in state.grants(each.leaf)}) >= threshold
+        and desk.sits_here(each.entry.reader)
     ]
     if not granted:
         raise InputError(
             "no request in the log was granted by enough trustees",
-            hint=f"incamera request --home {home.paths.root}, then incamera grant",
+            hint=f"incamera request {desk.words}, then incamera grant",
         )
     return granted[-1]
 
 
-def _as_owner(home: Home, dest: Path) -> list[Digest]:
-    """Every clip of this home's owner, opened with the owner's own key."""
+def _as_owner(desk: Desk, dest: Path) -> list[Digest]:
+    """Every clip of the owner who sits here, opened with the owner's own key."""
     if dest.exists():
         raise InputError(f"{dest}: exists already", hint="name a folder that does not exist yet")
-    key = OpeningKey.load(home.paths.owner / "opening.key")
+    owner = desk.owner()
     draft = durable.folder(dest.with_name(f".{dest.name}.partial"))
     opened = []
-    for row in home.vault.find(status="kept"):
+    for row in desk.rows(status="kept"):
+        if row.owner != owner.name:
+            continue
         clip = draft / row.digest[:16]
         if not clip.exists():
             bundle = clip.with_suffix(".tar")
-            open_as_owner(home.vault.path(row.digest), key, bundle)
+            with desk.capsule(row.digest) as path:
+                open_as_owner(path, owner.opening, bundle)
             unpack(bundle, clip)
             durable.remove(bundle)
         opened.append(row.digest)
@@ -80,7 +80,7 @@ def _as_owner(home: Home, dest: Path) -> list[Digest]:
 
 @click.command("open")
 @click.argument("request", required=False)
-@home_option
+@with_desk
 @click.option("--to", "dest", type=click.Path(path_type=Path), help="Default: dataset-REQUEST.")
 @click.option(
     "--format",
@@ -93,8 +93,8 @@ def _as_owner(home: Home, dest: Path) -> list[Digest]:
 @click.option("--as-owner", is_flag=True, help="Open all your own clips, without any trustee.")
 @terminal.json_option
 def command(
+    desk: Desk,
     request: str | None,
-    root: Path,
     dest: Path | None,
     form: Format,
     as_owner: bool,
@@ -108,15 +108,14 @@ def command(
 
     Example: incamera open 3f0c5a --home home --to dataset --format mcap
     """
-    home = Home(root)
     if as_owner:
         dest = dest or Path("my-clips")
-        opened = _as_owner(home, dest)
+        opened = _as_owner(desk, dest)
         lines = [f"{dest}: {len(opened)} clips, opened with the owner's key"]
         terminal.result({"folder": str(dest), "capsules": opened}, lines, as_json)
         return
-    asked = pick_requests(home, [request])[0] if request else _latest(home)
-    done = open_request(home, asked, dest or Path(f"dataset-{asked.leaf[:12]}"), form)
+    asked = pick_requests(desk, [request])[0] if request else _latest(desk)
+    done = open_request(desk, asked, dest or Path(f"dataset-{asked.leaf[:12]}"), form)
     terminal.result(_document(done), _lines(done), as_json)
     for each in (*done.missing, *done.faults):
         terminal.note(each)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from incamera.cli.home import Home
+from incamera.cli.desk import Desk
 from incamera.errors import InputError
 from incamera.ids import Digest
 from incamera.ledger.codec import parse_capsule_list
@@ -29,10 +29,10 @@ def _match(word: str, known: Sequence[Digest], what: str, hint: str) -> Digest:
     return found[0]
 
 
-def pick_capsules(home: Home, words: Iterable[str], rows: Sequence[Row]) -> list[Row]:
+def pick_capsules(desk: Desk, words: Iterable[str], rows: Sequence[Row]) -> list[Row]:
     """The rows that ``words`` name, all of ``rows`` if there are no words."""
     by_digest = {row.digest: row for row in rows}
-    hint = f"incamera list --home {home.paths.root} shows them"
+    hint = f"incamera list {desk.words} shows them"
     found = [by_digest[_match(word, list(by_digest), "capsule", hint)] for word in words]
     chosen = found or list(rows)
     if not chosen:
@@ -40,16 +40,16 @@ def pick_capsules(home: Home, words: Iterable[str], rows: Sequence[Row]) -> list
     return chosen
 
 
-def pick_requests(home: Home, words: Iterable[str]) -> list[Requested]:
+def pick_requests(desk: Desk, words: Iterable[str]) -> list[Requested]:
     """The requests that ``words`` name (leaf hashes), all in the log if there are no words."""
-    known = {each.leaf: each for each in home.state().requests()}
-    hint = f"incamera list --requests --home {home.paths.root} shows them"
+    known = {each.leaf: each for each in desk.state().requests()}
+    hint = f"incamera list --requests {desk.words} shows them"
     found = [known[_match(word, list(known), "request", hint)] for word in words]
     return found or list(known.values())
 
 
-def capsules_of(home: Home, entry: RequestEntry) -> tuple[Digest, ...]:
+def capsules_of(desk: Desk, entry: RequestEntry) -> tuple[Digest, ...]:
     """The capsules a request names, from its list file if it has one."""
     if isinstance(entry.capsules, CapsuleList):
-        return parse_capsule_list(home.fetch(f"list/{entry.capsules.digest}"), entry.capsules)
+        return parse_capsule_list(desk.fetch(f"list/{entry.capsules.digest}"), entry.capsules)
     return entry.capsules

@@ -3,22 +3,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 
 import click
 
+from incamera import durable
 from incamera.cli import terminal
-from incamera.cli.home import Home, home_option
+from incamera.cli.desk import Desk, with_desk
 from incamera.cli.init import PURPOSE
 from incamera.cli.pick import pick_capsules
-from incamera.errors import InputError
+from incamera.errors import InputError, IntegrityError
 from incamera.ids import Digest, Name, parse_name
-from incamera.ledger.codec import capsule_list, parse_country
+from incamera.ledger.codec import capsule_list
 from incamera.ledger.entries import MAX_INLINE, CapsuleList
-from incamera.ledger.policies import COUNTRIES
-from incamera.ledger.request import build_request
+from incamera.ledger.request import MAX_BATCH, build_request
 from incamera.ledger.state import leaf_digest
-from incamera.sealing.capsule import read_capsule
 
 __all__ = ["ask", "command"]
 
@@ -26,7 +26,7 @@ DAY = 86_400
 
 
 def ask(
-    home: Home,
+    desk: Desk,
     *,
     reader: str | None = None,
     kind: str = "research",
@@ -36,46 +36,50 @@ def ask(
     words: tuple[str, ...] = (),
     tag: str | None = None,
 ) -> dict[str, object]:
-    """Log a request and say where it stands."""
-    rows = pick_capsules(home, words, list(home.vault.find(status="kept", tag=tag)))
-    region = home.settings.region
-    name = Name(parse_name(reader or f"{kind}-reader", "--reader"))
-    where = parse_country((country or COUNTRIES.get(region, ("DE",))[0]).upper(), "--country")
-    enrolled = home.enrol_reader(name, parse_name(kind, "--kind"), where)
-    signing, opening = home.reader_keys(name)
+    """Log a request, keep the proof that it is logged, and say where it stands."""
+    rows = pick_capsules(desk, words, desk.rows(status="kept", tag=tag))
+    keys, enrolled = desk.asker(reader, kind, country)
     capsules = [row.digest for row in rows]
     leaf = build_request(
-        region=region,
-        reader=name,
-        capsules=_named(home, capsules),
+        region=desk.region().region,
+        reader=keys.name,
+        capsules=_named(desk, capsules),
         purpose=parse_name(purpose, "--purpose"),
-        policy=_policy(home, capsules),
-        expires=home.clock.now() + days * DAY,
-        recipient=opening.public,
-        time=home.clock.now(),
-        key=signing,
+        policy=_policy(desk, capsules),
+        expires=desk.clock.now() + days * DAY,
+        recipient=keys.opening.public,
+        time=desk.clock.now(),
+        key=keys.signing,
     )
+    index = desk.submit(leaf)
+    _keep_proof(desk, keys.name, leaf_digest(leaf))
     return {
         "request": leaf_digest(leaf),
-        "index": home.vault.submit(leaf),
-        "reader": name,
+        "index": index,
+        "reader": keys.name,
         "enrolled": enrolled,
         "purpose": purpose,
         "capsules": sorted(capsules),
     }
 
 
-def _named(home: Home, capsules: list[Digest]) -> list[Digest] | CapsuleList:
+def _named(desk: Desk, capsules: list[Digest]) -> list[Digest] | CapsuleList:
     if len(capsules) <= MAX_INLINE:
         return capsules
     data, named = capsule_list(capsules)
-    home.publish("list", data, "")
+    desk.publish_list(data)
     return named
 
 
-def _policy(home: Home, capsules: list[Digest]) -> Digest:
+def _policy(desk: Desk, capsules: Sequence[Digest]) -> Digest:
     """The one policy all capsules are sealed under: a request names exactly one."""
-    found = {read_capsule(home.vault.path(each)).header.policy for each in capsules}
+    published = desk.state().documents("policy")
+    if len(published) == 1:
+        return published[0]  # admission refuses all others; and trustees look for themselves
+    found: set[Digest] = set()
+    for start in range(0, len(capsules), MAX_BATCH):
+        batch = desk.shown(capsules[start : start + MAX_BATCH])
+        found |= {each.header.policy for each in batch}
     if len(found) != 1:
         raise InputError(
             f"these capsules are sealed under {len(found)} policies; a request names one",
@@ -84,9 +88,23 @@ def _policy(home: Home, capsules: list[Digest]) -> Digest:
     return found.pop()
 
 
+def _keep_proof(desk: Desk, reader: Name, leaf: Digest) -> None:
+    """``requests/LEAF.tlog-proof``: for the reader to show that it asked in the open."""
+    asked = desk.state().request(leaf)
+    if asked is None:
+        raise IntegrityError(f"request {leaf[:16]}: the log took it but does not show it")
+    entry, proof = desk.place(asked)
+    folder = durable.folder(desk.folder(reader) / "requests", 0o700)
+    durable.write(folder / f"{leaf}.tlog-proof", replace(proof, extra=entry).format(), mode=0o600)
+
+
 @click.command("request")
-@home_option
-@click.option("--reader", help="Who asks; enrolled with new keys if unknown. Default: KIND-reader.")
+@with_desk
+@click.option(
+    "--reader",
+    help="Who asks; in a home enrolled with new keys if unknown. Default: KIND-reader, or who "
+    "the keys are of.",
+)
 @click.option("--kind", default="research", show_default=True, help="company, research, government")
 @click.option("--country", help="Where the reader sits (ISO 3166). Default: one of the region's.")
 @click.option("--purpose", default=PURPOSE, show_default=True, help="What for.")
@@ -95,7 +113,7 @@ def _policy(home: Home, capsules: list[Digest]) -> Digest:
 @click.option("--days", default=30, show_default=True, help="Until the request expires.")
 @terminal.json_option
 def command(
-    root: Path,
+    desk: Desk,
     reader: str | None,
     kind: str,
     country: str | None,
@@ -109,13 +127,13 @@ def command(
 
     The request is signed by the reader and names the key that shares will be sealed to. It grants
     nothing: trustees decide (`incamera grant`), and everybody can see it. In a home the operator's
-    key is at hand, so an unknown reader is enrolled on the way, which is a public entry too.
+    key is at hand, so an unknown reader is enrolled on the way, which is a public entry too; with
+    --url the reader was enrolled by the operator before (`incamera enrol`), as what its card says.
 
     Example: incamera request --home home --reader acme --kind company --country DE
     """
-    home = Home(root)
     document = ask(
-        home,
+        desk,
         reader=reader,
         kind=kind,
         country=country,
@@ -130,6 +148,6 @@ def command(
     lines = [
         f"request {document['request']}",
         f"  {says}; log entry {document['index']}",
-        f"next: incamera grant --home {root} {str(document['request'])[:12]}",
+        f"next: incamera grant {desk.words} {str(document['request'])[:12]}",
     ]
     terminal.result(document, lines, as_json)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,15 +21,16 @@ from incamera.errors import InputError, PolicyError
 from incamera.ids import Digest, Name, digest
 from incamera.ledger.codec import encode
 from incamera.ledger.entries import DatasetEntry
+from incamera.ledger.holders import Holdings
 from incamera.ledger.manifest import DatasetFile, GrantPlace, Manifest
 from incamera.ledger.rows import Requested
 from incamera.ledger.state import State
 from incamera.recording.clip import unpack
 from incamera.release.mcap import export
-from incamera.release.shares import gather, usable
+from incamera.release.shares import Sealed, Usable, gather, usable
 from incamera.sealing.capsule import read_capsule
 from incamera.sealing.keys import OpeningKey, SigningKey
-from incamera.sealing.opening import open_capsule
+from incamera.tlog.fetch import Fetch
 
 __all__ = ["Format", "Reader", "Released", "Source", "release"]
 
@@ -51,9 +53,10 @@ class Source:
     """Where a reader gets things: its own reading of the log, ciphertext, and a way to the log."""
 
     state: State
-    capsule: Callable[[Digest], Path]
+    capsule: Callable[[Digest], AbstractContextManager[Path]]
     submit: Callable[[bytes], int]
     clock: Clock
+    fetch: Fetch  # public files; what is fetched is checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,26 +126,26 @@ class _Work:
         self._source, self._reader, self._draft, self._form = source, reader, draft, form
         self._clips = durable.folder(draft / "clips")
         self._reports: set[Digest] = set()
+        self._holdings = Holdings(source.state, source.fetch)
 
-    def open(
-        self, capsule: Digest, sealed: dict[int, tuple[Name, bytes]], request: Digest
-    ) -> list[str]:
+    def open(self, capsule: Digest, sealed: Sealed, request: Digest) -> list[str]:
         if self._source.state.erased(capsule):
             raise PolicyError("erased")
-        path = self._source.capsule(capsule)
-        header = read_capsule(path).header
-        found, faults = usable(header, sealed, self._reader.opening, bytes.fromhex(request))
-        self._reports.add(header.report)
         final = self._clips / capsule[:16]
-        if not final.exists():
-            self._unpack(path, found, final)
+        with self._source.capsule(capsule) as path:
+            header = read_capsule(path).header
+            leaf, key = bytes.fromhex(request), self._reader.opening
+            found = usable(capsule, header, sealed, key, leaf, self._holdings)
+            self._reports.add(header.report)
+            if not final.exists():
+                self._unpack(path, found, final)
         if self._form == "mcap" and not (mcap := final.with_suffix(".mcap")).exists():
             export(final, mcap)
-        return faults
+        return found.faults
 
-    def _unpack(self, path: Path, found: dict[int, bytes], final: Path) -> None:
+    def _unpack(self, path: Path, found: Usable, final: Path) -> None:
         bundle = final.with_suffix(".tar")
-        open_capsule(path, found, bundle)
+        found.open(path, bundle)
         unpack(bundle, final)
         durable.remove(bundle)
 

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``incamera enrol``: a reader, car, owner or trustee that comes later."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from incamera.cli import terminal
+from incamera.cli.card import read_card
+from incamera.cli.ceremony import enrolment
+from incamera.cli.desk import Desk, with_desk
+from incamera.ledger.codec import encode
+from incamera.ledger.entries import PartyEntry
+
+__all__ = ["command"]
+
+
+@click.command("enrol")
+@click.argument("card", type=click.Path(path_type=Path))
+@with_desk
+@terminal.json_option
+def command(desk: Desk, card: Path, as_json: bool) -> None:
+    """Enrol the party of CARD, which `incamera init DIR --as` made, in the public log.
+
+    The entry is signed with the operator's key: a home's, or with --url that of --keys. The card is
+    signed by the party itself, so nobody is enrolled with a key that he does not hold. Enrolled
+    under the same name before, the party has from now on what this card says.
+
+    Example: incamera enrol lab/card.json --url https://vault.example --keys operator
+    """
+    shown, _ = read_card(card)
+    operator = desk.operator()
+    entry = enrolment(shown, desk.region().region, desk.clock.now())
+    entries = [] if _stands(desk, entry) else [desk.submit(encode(entry, operator))]
+    if shown.entry:
+        entries.append(desk.submit(shown.entry))
+    document = {
+        "role": entry.role,
+        "name": entry.name,
+        "kind": entry.kind,
+        "country": entry.country,
+        "entries": entries,
+    }
+    where = ", ".join(str(each) for each in entries) or "none: it was enrolled just so already"
+    lines = [
+        f"{entry.role} {entry.name} ({entry.kind}, {entry.country}) is enrolled; log entry {where}"
+    ]
+    terminal.result(document, lines, as_json)
+
+
+def _stands(desk: Desk, entry: PartyEntry) -> bool:
+    """True if the log says just this already."""
+    known = desk.state().party(entry.role, entry.name)
+    return known is not None and (
+        (known.kind, known.country, known.key, known.opening)
+        == (entry.kind, entry.country, entry.key, entry.opening)
+    )
