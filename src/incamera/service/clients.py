@@ -153,7 +153,11 @@ class VaultClient:
 
     def publish_list(self, name: Digest, data: bytes) -> None:
         """``PUT /list/<digest>``."""
-        self._client.send("PUT", f"list/{name}", data, limit=_SMALL)
+        self.publish("list", name, data)
+
+    def publish(self, kind: str, name: Digest, data: bytes) -> None:
+        """``PUT /<kind>/<digest>``: a text beside the log."""
+        self._client.send("PUT", f"{kind}/{name}", data, limit=_SMALL)
 
     def admit(self, path: Path) -> bytes:
         """``POST /capsules``; the receipt, to be checked by the car."""

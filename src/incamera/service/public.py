@@ -16,14 +16,24 @@ from incamera.ledger.codec import parse_capsule_list
 from incamera.ledger.entries import CapsuleList
 from incamera.tlog import tile
 
-__all__ = ["KINDS", "check_text", "publish", "read_public"]
+__all__ = ["KINDS", "PUBLISHERS", "check_text", "publish", "read_public"]
 
 KINDS = {
     "policy": (".cedar", 1 << 20),
     "campaign": (".toml", 1 << 20),
     "list": ("", 65 * 100_000),
+    "dealing": ("", 1 << 23),
+    "commitments": ("", 1 << 22),
 }
 """Texts beside the log: folder -> ending of ``<digest><ending>``, bytes of the longest."""
+
+PUBLISHERS = {
+    "policy": ("operator",),
+    "campaign": ("operator",),
+    "dealing": ("trustee",),
+    "commitments": ("trustee",),
+}
+"""Whose texts these are; a list is anybody's who is enrolled."""
 
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _TEXT = "text/plain; charset=utf-8"

@@ -34,7 +34,7 @@ from incamera.trustee import Trustee
 from incamera.trustee.heads import Heads
 from incamera.wire import Client
 
-__all__ = ["Submit", "open_trustee", "trustee_app"]
+__all__ = ["Submit", "open_trustee", "seat", "trustee_app"]
 
 _PRIVATE = {"Cache-Control": "no-store"}
 _MAX_ASKED = 1 << 24
@@ -60,15 +60,15 @@ class Submit:
             raise UnavailableError(error.message) from error
 
 
-def open_trustee(settings: TrusteeSettings, clock: Clock, journal: Journal) -> Starlette:
-    """The trustee of a configuration, as an app. Asks nobody anything yet."""
+def seat(settings: TrusteeSettings, clock: Clock) -> Trustee:
+    """The trustee of a configuration. Asks nobody anything yet."""
     policy = Policy.parse(settings.policy.read_bytes(), str(settings.policy))
     fetch = HttpFetch(settings.log.url, ca=settings.log.ca)
     views = {
         name: HttpFetch(each.url, ca=each.ca, seconds=5.0, attempts=1)
         for name, each in settings.witnesses.items()
     }
-    trustee = Trustee(
+    return Trustee(
         settings.home,
         settings.name,
         fetch,
@@ -77,6 +77,11 @@ def open_trustee(settings: TrusteeSettings, clock: Clock, journal: Journal) -> S
         Submit(settings.vault),
         heads=Heads(policy, views, clock) if views else None,
     )
+
+
+def open_trustee(settings: TrusteeSettings, clock: Clock, journal: Journal) -> Starlette:
+    """The trustee of a configuration, as an app."""
+    trustee = seat(settings, clock)
 
     def tend() -> None:
         """Read on, so that a request's notice runs from when it was logged; end old keys."""

@@ -32,7 +32,7 @@ from incamera.service.chores import Chores
 from incamera.service.guard import Gate, Pool, read_body
 from incamera.service.journal import Journal
 from incamera.service.logclient import LogClient
-from incamera.service.public import KINDS, check_text
+from incamera.service.public import KINDS, PUBLISHERS, check_text
 from incamera.service.settings import VaultSettings
 from incamera.service.upload import Incoming
 from incamera.service.vaults import Vaults
@@ -106,8 +106,8 @@ def _writing(keep: Keep) -> list[Route]:
         if kind not in KINDS:
             raise HTTPException(404)
         caller = await writes.run(keep.callers.of, request)
-        if kind != "list":
-            caller.only("operator")
+        if kind in PUBLISHERS:
+            caller.only(*PUBLISHERS[kind])
         with texts.passed():
             body = await read_body(request, KINDS[kind][1])
             caller.sent(body)

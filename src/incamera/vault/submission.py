@@ -11,6 +11,7 @@ from incamera.errors import InputError, UnavailableError
 from incamera.ids import Digest, digest
 from incamera.ledger.codec import parse_capsule_list
 from incamera.ledger.entries import (
+    AcceptEntry,
     CampaignEntry,
     CapsuleEntry,
     CapsuleList,
@@ -19,6 +20,7 @@ from incamera.ledger.entries import (
     PolicyEntry,
     RegionEntry,
     RequestEntry,
+    ReshareEntry,
     SuccessionEntry,
 )
 from incamera.ledger.queries import Queries
@@ -41,6 +43,10 @@ def check_documents(entry: Entry, fetch: Fetch) -> None:
         _check_document(f"policy/{entry.policy}.cedar", entry.policy, fetch)
     elif isinstance(entry, CampaignEntry):
         _check_document(f"campaign/{entry.campaign}.toml", entry.campaign, fetch)
+    elif isinstance(entry, ReshareEntry):
+        _check_document(f"dealing/{entry.dealing}", entry.dealing, fetch)
+    elif isinstance(entry, AcceptEntry):
+        _check_document(f"commitments/{entry.commitments}", entry.commitments, fetch)
     elif isinstance(entry, (RequestEntry, SuccessionEntry)) and isinstance(
         entry.capsules, CapsuleList
     ):
