@@ -96,7 +96,7 @@ def go_programs() -> Path:
     shutil.copytree(modules, folder / "mod")
     (folder / "mod" / "go.mod").write_text("module golang.org/x/mod\n\ngo 1.25\n")
     run([go, "mod", "edit", "-replace", "golang.org/x/mod=./mod"], cwd=folder)
-    run([go, "build", "-o", "bin/", ".", "./feed"], cwd=folder, seconds=280)
+    run([go, "build", "-o", "bin/", "./..."], cwd=folder, seconds=280)
     return folder
 
 
