@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from dataclasses import dataclass, field
@@ -12,20 +13,23 @@ from incamera.audit.report import Findings
 from incamera.errors import UnavailableError
 from incamera.ids import Digest, digest
 from incamera.tlog import tile
-from incamera.tlog.fetch import Fetch
+from incamera.tlog.fetch import Fetch, FolderFetch
 
-__all__ = ["LEFT", "Listing", "Named", "check_named", "list_public"]
+__all__ = ["LEFT", "Listing", "Named", "check_named", "digest_named", "list_public"]
 
 _NAMED = re.compile(
     r"(policy)/([0-9a-f]{64})\.cedar"
     r"|(campaign)/([0-9a-f]{64})\.toml"
     r"|(zones)/([0-9a-f]{64})\.geojson"
-    r"|(list)/([0-9a-f]{64})",
+    r"|(list)/([0-9a-f]{64})"
+    r"|(dealing)/([0-9a-f]{64})"
+    r"|(commitments)/([0-9a-f]{64})",
     re.ASCII,
 )
 # What durable.atomic leaves behind when it is killed.
 LEFT = re.compile(r"\..{1,100}\.[0-9a-f]{8}\.tmp", re.ASCII)
-_SUFFIX = {"policy": ".cedar", "campaign": ".toml", "zones": ".geojson", "list": ""}
+_SUFFIX = {"policy": ".cedar", "campaign": ".toml", "zones": ".geojson"}
+_CHUNK = 1 << 20
 
 Named = tuple[str, Digest]
 """A kind of text beside the log, and its digest."""
@@ -89,6 +93,13 @@ def _take(where: str, listing: Listing) -> bool:
     return False
 
 
+def digest_named(where: str) -> Digest | None:
+    """The digest in the name of a text beside the log; None if ``where`` is no such name."""
+    if (match := _NAMED.fullmatch(where)) is None:
+        return None
+    return Digest(next(part for part in match.groups()[1::2] if part))
+
+
 def check_named(
     fetch: Fetch, wanted: set[Named], optional: set[Named], present: set[Named], found: Findings
 ) -> int:
@@ -99,22 +110,36 @@ def check_named(
     for kind, name in sorted(present - wanted - optional):
         # A text is published before the entry that names it, and a crash may lie in between.
         found.warning(
-            f"{kind}/{name}{_SUFFIX[kind]}",
+            f"{kind}/{name}{_SUFFIX.get(kind, '')}",
             "no entry of the log names this text, so it is in force for nobody",
             "if it does not get its entry soon, ask the operator what it is for",
         )
     for kind, name in sorted(wanted | present):
-        where = f"{kind}/{name}{_SUFFIX[kind]}"
+        where = f"{kind}/{name}{_SUFFIX.get(kind, '')}"
         try:
-            data = fetch(where)
+            other = _digest(fetch, where)
         except UnavailableError as error:
             found.error(where, "the log names this text, but it is withheld", error.message)
             continue
-        if digest(data) != name:
+        if other != name:
             found.error(
                 where,
                 "the text is not the one that the log names: it was altered",
                 "get the original from another copy",
-                f"its SHA-256 is {digest(data)}",
+                f"its SHA-256 is {other}",
             )
     return len(wanted)
+
+
+def _digest(fetch: Fetch, where: str) -> Digest:
+    """SHA-256 of a text; of one in a folder, whatever its length, in little memory."""
+    if not isinstance(fetch, FolderFetch) or not (path := fetch.folder / where).is_file():
+        return digest(fetch(where))
+    hashed = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                hashed.update(chunk)
+    except OSError as error:
+        raise UnavailableError(f"{path}: cannot read: {error.strerror}") from error
+    return Digest(hashed.hexdigest())

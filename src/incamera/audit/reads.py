@@ -191,7 +191,11 @@ class ReadCheck:
             if isinstance(request.entry.capsules, CapsuleList):
                 wanted.add(("list", request.entry.capsules.digest))
         for succession in self._state.successions():
+            number = succession.entry.number
             wanted.add(("list", succession.entry.capsules.digest))
+            # Long, sealed, and of use to the new trustees alone: looked at where they lie.
+            optional |= {("dealing", each.file) for each in self._state.reshared(number)}
+            optional |= {("commitments", each.file) for each in self._state.accepted(number)}
         for grant in self._state.grants():
             optional.add(("list", grant.capsules))
         return wanted, optional
