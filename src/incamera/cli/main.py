@@ -35,6 +35,7 @@ VERBS = {
     "succession": "Pass shares on to a new set of trustees.",
     "demand": "Record what an authority demanded, for all to see.",
     "report": "Make the transparency report from public data alone.",
+    "keys": "Close key files with age, show them, back them up.",
     "tend": "Begin and end the trustees' keys, as witness time says.",
     "audit": "Check everything that is public, as an outsider would.",
     "serve": "Run one party of a region as a server: witness, log, vault, trustee.",

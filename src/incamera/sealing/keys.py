@@ -3,13 +3,13 @@
 
 An opening key is a hybrid: what is harvested today stays closed to tomorrow's quantum computer,
 and to today's breaker of ML-KEM. A key file is one line, ``INCAMERA-SIGNING-KEY-1 <base64>`` or
-``INCAMERA-OPENING-KEY-1 <base64>``, that only its owner may read.
+``INCAMERA-OPENING-KEY-1 <base64>``, that only its owner may read, or closed with age
+(:mod:`incamera.keyfile`).
 """
 
 from __future__ import annotations
 
 import functools
-import stat
 from pathlib import Path
 from typing import Self
 
@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.hpke import MLKEM768X25519PrivateKey, MLKEM768X25519PublicKey
 
-from incamera import durable
+from incamera import durable, keyfile
 from incamera.encoding import base64_bytes, base64_text
-from incamera.errors import InputError, UnavailableError
+from incamera.errors import InputError
 from incamera.ids import Digest, digest
 
 __all__ = ["OPENING_PUBLIC_BYTES", "OpeningKey", "SigningKey", "key_id", "parse_opening_public"]
@@ -34,7 +34,7 @@ OPENING_PUBLIC_BYTES = _MLKEM_PUBLIC + _X25519
 
 _SIGNING_TAG = "INCAMERA-SIGNING-KEY-1"
 _OPENING_TAG = "INCAMERA-OPENING-KEY-1"
-_MAX_FILE = 512
+_MAX_LINE = 512
 _P = 2**255 - 19
 
 
@@ -64,9 +64,12 @@ class SigningKey:
         """The key in the file at ``path``; :class:`InputError` if it is none."""
         return cls(_load(path, _SIGNING_TAG, 32))
 
-    def save(self, path: Path) -> None:
-        """Write the key to ``path`` (mode 0600). A file with another key is never overwritten."""
-        _save(path, _SIGNING_TAG, self._private.private_bytes_raw())
+    def save(self, path: Path, *, like: Path | None = None) -> None:
+        """Write the key to ``path`` (mode 0600). A file with another key is never overwritten.
+
+        ``like``: a key file; if that is closed with age, the new one is closed the same way.
+        """
+        _save(path, _SIGNING_TAG, self._private.private_bytes_raw(), like)
 
     def sign(self, message: bytes) -> bytes:
         """The signature (64 bytes) over ``message``."""
@@ -102,10 +105,10 @@ class OpeningKey:
         """The key in the file at ``path``; :class:`InputError` if it is none."""
         return cls(_load(path, _OPENING_TAG, _MLKEM_SEED + _X25519))
 
-    def save(self, path: Path) -> None:
-        """Write the key to ``path`` (mode 0600). A file with another key is never overwritten."""
+    def save(self, path: Path, *, like: Path | None = None) -> None:
+        """Write the key to ``path`` as :meth:`SigningKey.save` does."""
         seed = self._mlkem.private_bytes_raw() + self._x25519.private_bytes_raw()
-        _save(path, _OPENING_TAG, seed)
+        _save(path, _OPENING_TAG, seed, like)
 
     def hpke(self) -> MLKEM768X25519PrivateKey:
         """The key as :mod:`incamera.sealing.wrap` hands it to the library."""
@@ -146,27 +149,18 @@ def _opening_public(raw: bytes) -> MLKEM768X25519PublicKey:
     return MLKEM768X25519PublicKey(mlkem, x25519)
 
 
-def _save(path: Path, tag: str, secret: bytes) -> None:
+def _save(path: Path, tag: str, secret: bytes, like: Path | None) -> None:
     durable.folder(path.parent)
-    durable.create(path, f"{tag} {base64_text(secret)}\n".encode("ascii"), mode=0o600)
+    data = f"{tag} {base64_text(secret)}\n".encode("ascii")
+    if like is not None and not path.exists():
+        data = keyfile.closed_like(data, like)
+    durable.create(path, data, mode=0o600)
 
 
 def _load(path: Path, tag: str, length: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(path.stat().st_mode)
-            line = file.read(_MAX_FILE + 1)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such key file") from error
-    except OSError as error:
-        raise UnavailableError(f"{path}: cannot read the key: {error.strerror}") from error
-    if mode & 0o077:
-        raise InputError(
-            f"{path}: other users may read this private key (mode {mode:04o})",
-            hint=f"chmod 600 {path}; if others may have read it, make a new key",
-        )
+    line = keyfile.read(path)
     prefix = f"{tag} ".encode("ascii")
-    if not line.startswith(prefix) or not line.endswith(b"\n"):
+    if len(line) > _MAX_LINE or not line.startswith(prefix) or not line.endswith(b"\n"):
         raise InputError(f"{path}: not a key file: expected one line '{tag} <base64>'")
     # Never the content in a message: it is the secret.
     return base64_bytes(line[len(prefix) : -1].decode("latin-1"), str(path), length)

@@ -2,7 +2,7 @@
 """Key files for logs and witnesses: one line, readable by their owner alone.
 
 The line is ``PRIVATE+KEY+<name>+<hex key id>+<base64(type || seed)>``, the form that the Go tools
-for signed notes read and write.
+for signed notes read and write. The file may be closed with age (:mod:`incamera.keyfile`).
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
-from incamera import durable
+from incamera import durable, keyfile
 from incamera.encoding import base64_bytes, base64_text
-from incamera.errors import InputError, UnavailableError
+from incamera.errors import InputError
 from incamera.tlog.note import COSIGNATURE, ED25519, ML_DSA, Cosigner, Signer
 
-__all__ = ["generate_cosigner", "generate_signer", "load_cosigner", "load_signer", "save"]
+__all__ = ["generate_cosigner", "generate_signer", "load", "load_cosigner", "load_signer", "save"]
 
 _PREFIX = "PRIVATE+KEY+"
 
@@ -48,16 +48,10 @@ def save(path: Path, key: Signer | Cosigner) -> None:
     durable.write(path, line.encode(), mode=0o600)
 
 
-def _load(path: Path) -> Signer | Cosigner:
+def load(path: Path) -> Signer | Cosigner:
+    """The key of a log or a witness; :class:`InputError` if the file holds none."""
     try:
-        if path.stat().st_mode & 0o077:
-            raise InputError(
-                f"{path}: this private key is readable by others",
-                hint=f"run: chmod 600 {path}, and consider the key known",
-            )
-        line = path.read_bytes().decode("utf-8")
-    except OSError as error:
-        raise UnavailableError(f"{path}: cannot read the key: {error.strerror}") from error
+        line = keyfile.read(path).decode("utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a note key file") from error
     parts = line.removeprefix(_PREFIX).removesuffix("\n").split("+", 2)
@@ -82,7 +76,7 @@ def _load(path: Path) -> Signer | Cosigner:
 
 def load_signer(path: Path) -> Signer:
     """A log's key; InputError if the file holds another kind of key."""
-    key = _load(path)
+    key = load(path)
     if not isinstance(key, Signer):
         raise InputError(f"{path}: a witness's key where a log's key is expected")
     return key
@@ -90,7 +84,7 @@ def load_signer(path: Path) -> Signer:
 
 def load_cosigner(path: Path) -> Cosigner:
     """A witness's key; InputError if the file holds another kind of key."""
-    key = _load(path)
+    key = load(path)
     if not isinstance(key, Cosigner):
         raise InputError(f"{path}: a log's key where a witness's key is expected")
     return key

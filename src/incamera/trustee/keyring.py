@@ -68,7 +68,8 @@ class Keyring:
             return said.read_bytes()
         durable.folder(path.parent, mode=0o700)
         if not path.exists():
-            OpeningKey.generate().save(path)
+            # Closed as our signing key is: whoever steals the disk has neither.
+            OpeningKey.generate().save(path, like=self.home / "signing.key")
         entry = EpochEntry(
             region=region,
             time=time,

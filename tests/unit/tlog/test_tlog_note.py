@@ -198,7 +198,7 @@ def test_key_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="log's key"):
         keys.load_cosigner(tmp_path / "log")
     (tmp_path / "log").chmod(0o640)
-    with pytest.raises(InputError, match="readable by others"):
+    with pytest.raises(InputError, match="other users may read"):
         keys.load_signer(tmp_path / "log")
 
 
