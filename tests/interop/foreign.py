@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import os
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -163,41 +165,25 @@ class _Quiet(SimpleHTTPRequestHandler):
 def static_server(folder: Path) -> Iterator[str]:
     """``folder`` on the loopback, as any static web server would show it."""
     handler = functools.partial(_Quiet, directory=str(folder))
-    with _serving(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as url:
-        yield url
-
-
-@contextlib.contextmanager
-def witness_server(witness: Witness) -> Iterator[str]:
-    """Our witness behind the two addresses of C2SP tlog-witness."""
-
-    class Handler(BaseHTTPRequestHandler):
-        """POST /add-checkpoint and GET /<hash of the origin>/checkpoint."""
-
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_: object) -> None:
-            """Nothing."""
-
-        def do_POST(self) -> None:  # the library's name
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            status, answer = witness.add_checkpoint(body)
-            kind = "text/x.tlog.size" if status == 409 else "text/plain; charset=utf-8"
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-    with _serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as url:
-        yield url
-
-
-@contextlib.contextmanager
-def _serving(server: ThreadingHTTPServer) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()
+
+
+@contextlib.contextmanager
+def incamera_serves(party: str, config: Path, *more: str) -> Iterator[str]:
+    """``incamera serve`` as a process of its own; its address."""
+    command = [sys.executable, "-m", "incamera", "serve", party, str(config), "--json", *more]
+    with (
+        config.with_suffix(".stderr").open("wb") as stderr,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            yield str(json.loads(process.stdout.readline())["url"])
+        finally:
+            process.terminate()

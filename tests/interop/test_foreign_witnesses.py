@@ -8,19 +8,19 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
-from foreign import environment, go_programs, run, tool, witness_server
+from foreign import environment, go_programs, incamera_serves, run, tool
 
 from incamera.clock import SystemClock
 from incamera.errors import IntegrityError, UnavailableError
 from incamera.ids import digest
-from incamera.tlog import FolderFetch, Log, LogReader, Policy, Signer, Witness
+from incamera.tlog import FolderFetch, Log, LogReader, Policy, Signer, Witness, keys, tile
 from incamera.tlog.note import Cosigner, Verifier
 from incamera.tlog.remote import HttpFetch, HttpWitness
 from world_tlog import ed25519_key
@@ -142,42 +142,83 @@ def test_a_foreign_witness_convicts_a_log_that_forks(tmp_path: Path) -> None:
         assert ORIGIN in aics(witness.config, "evidence")
 
 
+def test_our_log_server_asks_a_foreign_witness(tmp_path: Path) -> None:
+    """`incamera serve log` and aics-witness, each a process: what is added is cosigned."""
+    signer = Signer(ORIGIN, ed25519_key("log"))
+    keys.save(tmp_path / "note.key", signer)
+    (tmp_path / "token").write_text("ab" * 32 + "\n")
+    (tmp_path / "token").chmod(0o600)
+    with aics_witness(tmp_path / "w1", signer) as witness:
+        policy = f"log {signer.vkey}\nwitness w {witness.vkey} {witness.url}\nquorum w\n"
+        (tmp_path / "policy").write_text(policy)
+        (tmp_path / "log.toml").write_text(
+            'listen = "127.0.0.1:0"\npublic = "public"\nstate = "state"\nkey = "note.key"\n'
+            f'policy = "policy"\ntoken = "token"\n[[witness]]\nurl = "{witness.url}"\n'
+        )
+        with incamera_serves("log", tmp_path / "log.toml", "--create") as url:
+            entries = tile.encode_bundle([b"entry %d" % number for number in range(300)])
+            head = {"Authorization": f"Bearer {'ab' * 32}"}
+            answer = httpx.post(f"{url}/add", content=entries, headers=head)
+            assert answer.json() == {"first": 0, "size": 300}
+            reader = LogReader(HttpFetch(url), Policy.parse(policy))
+            assert set(reader.checkpoint().times) == {"w"}
+            assert list(reader.entries(299, 300, 300)) == [b"entry 299"]
+        assert '"size": 300' in aics(witness.config, "status", "--json")
+
+
+@contextlib.contextmanager
+def our_witness(home: Path, cosigner: Cosigner, log: Verifier) -> Iterator[str]:
+    """`incamera serve witness` for one log; its address."""
+    keys.save(home / "witness.key", cosigner)
+    (home / "witness.toml").write_text(
+        'listen = "127.0.0.1:0"\nstate = "witness"\nkey = "witness.key"\n'
+        f'[[log]]\nvkey = "{log.vkey}"\n'
+    )
+    with incamera_serves("witness", home / "witness.toml") as url:
+        yield url
+
+
+def check_foreign_log(folder: Path, url: str, policy: Policy, entries: Sequence[bytes]) -> None:
+    """We can read the log in ``folder``, and our witness shows monitors its last checkpoint."""
+    reader, size = LogReader(FolderFetch(folder), policy), len(entries)
+    last = reader.checkpoint().checkpoint
+    assert last.size == size
+    assert list(reader.entries(0, size, size)) == list(entries)
+    assert reader.inclusion(size - 1, size)
+    shown = HttpFetch(url)(f"{digest(last.origin.encode())}/checkpoint")
+    assert policy.check(shown).checkpoint == last
+
+
 @pytest.mark.parametrize("post_quantum", [False, True])
 def test_our_witness_cosigns_a_log_written_with_gos_packages(
     tmp_path: Path, *, post_quantum: bool
 ) -> None:
     """Every status as the specification has it, checked in Go; we read the log that Go wrote."""
     feed = go_programs() / "bin" / "feed"
-    origin, secret = "go.example/log", tmp_path / "log.key"
-    key = Verifier.parse(run([feed, "new", secret, origin]).strip())
-    private = MLDSA44PrivateKey.generate() if post_quantum else ed25519_key("w")
-    cosigner = Cosigner("witness.example/w", private)
-    witness = Witness(tmp_path / "w", cosigner, {origin: key}, SystemClock())
-    with witness_server(witness) as url:
+    secret = tmp_path / "log.key"
+    log = Verifier.parse(run([feed, "new", secret, "go.example/log"]).strip())
+    cosigner = keys.generate_cosigner("witness.example/w", ml_dsa=post_quantum)
+    policy = Policy.parse(f"log {log.vkey}\nwitness w {cosigner.vkey}\nquorum w\n")
+    with our_witness(tmp_path, cosigner, log) as url:
         told = run([feed, "run", secret, tmp_path / "log", url, cosigner.vkey]).splitlines()
+        entries = [b"entry %d" % number for number in range(1000)]
+        check_foreign_log(tmp_path / "log", url, policy, entries)
     assert [int(line.rsplit(" ", 1)[1]) for line in told] == [200] * 7 + [
         409, 422, 422, 400, 403, 404, 400,
     ]  # fmt: skip
-    policy = Policy.parse(f"log {key.vkey}\nwitness w {cosigner.vkey}\nquorum w\n")
-    reader = LogReader(FolderFetch(tmp_path / "log"), policy)
-    assert reader.checkpoint().checkpoint.size == 1000
-    assert list(reader.entries(0, 1000, 1000)) == [b"entry %d" % n for n in range(1000)]
-    assert reader.inclusion(999, 1000)
 
 
 def test_our_witness_cosigns_a_log_written_with_aics_tlog(tmp_path: Path) -> None:
     """Their client asks, understands each answer, and we read the log that they wrote."""
     tool("aics-witness")
     script = Path(__file__).parents[2] / "docs" / "verify" / "aics_feed.py"
-    cosigner = Cosigner("witness.example/w", ed25519_key("w"))
-    origin = "aics.example/log"
-    key = Signer(origin, Ed25519PrivateKey.from_private_bytes(bytes(range(32)))).verifier
-    witness = Witness(tmp_path / "w", cosigner, {origin: key}, SystemClock())
-    with witness_server(witness) as url:
+    private = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    log = Signer("aics.example/log", private).verifier
+    cosigner = keys.generate_cosigner("witness.example/w")
+    policy = Policy.parse(f"log {log.vkey}\nwitness w {cosigner.vkey}\nquorum w\n")
+    with our_witness(tmp_path, cosigner, log) as url:
         told = run([tool("python"), script, tmp_path / "log", url, cosigner.vkey]).splitlines()
-    assert told[0] == key.vkey
+        entries = [b"aics entry %d" % number for number in range(700)]
+        check_foreign_log(tmp_path / "log", url, policy, entries)
+    assert told[0] == log.vkey
     assert told[-2:] == ["size 700: cosigned", "another tree of size 700: refused with 422"]
-    policy = Policy.parse(f"log {key.vkey}\nwitness w {cosigner.vkey}\nquorum w\n")
-    reader = LogReader(FolderFetch(tmp_path / "log"), policy)
-    assert reader.checkpoint().checkpoint.size == 700
-    assert list(reader.entries(690, 700, 700)) == [b"aics entry %d" % n for n in range(690, 700)]

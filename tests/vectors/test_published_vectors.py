@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import filecmp
 import json
@@ -13,14 +14,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from starlette.applications import Starlette
 
 from incamera.clock import FixedClock
 from incamera.errors import InputError, IntegrityError
+from incamera.ids import digest
 from incamera.ledger.codec import decode
 from incamera.ledger.evidence import check_fork, parse_evidence
 from incamera.ledger.request import GrantRequest
 from incamera.sealing.header import open_header
+from incamera.service.witness import witness_app
 from incamera.tlog import Policy, Proof, Witness, merkle, tile
 from incamera.tlog.checkpoint import Checkpoint
 from incamera.tlog.note import Cosigner, Verifier, open_note
@@ -183,6 +188,33 @@ def test_a_witness_answers_with_the_status_of_the_index(
     assert answer.decode() == row.get("answer", answer.decode())
     if status != 200:
         assert witness.published(log.name) == shown
+
+
+async def ask(app: Starlette, method: str, path: str, body: bytes = b"") -> httpx.Response:
+    """One call of a server, without a network."""
+    transport = httpx.ASGITransport(app=app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://witness") as client:
+        return await client.request(method, path, content=body)
+
+
+def test_a_served_witness_answers_with_the_types_of_the_specification(tmp_path: Path) -> None:
+    """409 comes as ``text/x.tlog.size``, bare: Tessera and sigsum compare the whole header."""
+    log = Verifier.parse(ASKED[0]["log"])
+    cosigner = Cosigner("witness.example/w", ed25519_key("w"))
+    app = witness_app(Witness(tmp_path, cosigner, {log.name: log}, FixedClock(START)), [log.name])
+    monitoring = f"/{digest(log.name.encode())}/checkpoint"
+    assert asyncio.run(ask(app, "GET", monitoring)).status_code == 404
+    told = {}
+    for name in ("to-5", "stale", "fork", "old-above-size", "unknown-key", "unknown-origin"):
+        body = (PUBLISHED / "add-checkpoint" / name).read_bytes()
+        answer = asyncio.run(ask(app, "POST", "/add-checkpoint", body))
+        told[answer.status_code] = answer.headers["content-type"]
+    plain = "text/plain; charset=utf-8"
+    others = dict.fromkeys((200, 400, 403, 404, 422), plain)
+    assert told == {409: "text/x.tlog.size"} | others
+    shown = asyncio.run(ask(app, "GET", monitoring))
+    assert shown.headers["content-type"] == plain
+    assert open_note(shown.content, [log]).text.startswith(b"log.example/eu\n5\n")
 
 
 def test_the_vectors_are_made_again_byte_for_byte(tmp_path: Path) -> None:

@@ -49,7 +49,10 @@ def witness_app(witness: Witness, origins: Collection[str]) -> Starlette:
         except IntegrityError as error:
             # Our own state is damaged. Not 422: that would say that the log forked.
             return problem(error, 500)
-        return Response(answer, status, media_type=_SIZE if status == 409 else _PLAIN)
+        # Not media_type: that adds a charset to text/*, and clients compare with the bare type.
+        return Response(
+            answer, status, headers={"Content-Type": _SIZE if status == 409 else _PLAIN}
+        )
 
     async def published(request: Request) -> Response:
         origin = names.get(request.path_params["log"])
