@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,8 @@ class Party:
     config: Path
     url: str
     more: tuple[str, ...] = ()
+    #: What its machine is entered with: ``ip netns exec NAME``.
+    machine: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
     said: Path = field(init=False)
 
@@ -83,7 +85,8 @@ class Party:
 
     def start(self, *, wait: bool = True) -> None:
         """Run it, until it says its address."""
-        command = [sys.executable, "-m", "incamera", "serve", self.kind, str(self.config)]
+        serve = [sys.executable, "-m", "incamera", "serve", self.kind, str(self.config)]
+        command = [*self.machine, *serve]
         with self.said.open("ab") as stderr:
             self.process = subprocess.Popen(
                 [*command, "--json", *self.more], stdout=subprocess.PIPE, stderr=stderr
@@ -126,8 +129,17 @@ class Party:
 class Region:
     """The parties of region ``eu`` below one folder."""
 
-    def __init__(self, folder: Path, *, tls: tuple[Path, Path, Path] | None = None) -> None:
-        """``tls``: certificate, key and CA files, for all servers."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        tls: tuple[Path, Path, Path] | None = None,
+        addresses: Mapping[str, str] | None = None,
+    ) -> None:
+        """``tls``: certificate, key and CA files, for all servers.
+
+        ``addresses``: host and port of each party; without, free ports on loopback.
+        """
         self.folder = folder
         self.home: Layout = found(folder / "home", plan_of("eu"), CLOCK)
         self.names = [Name(each) for each in Settings.load(self.home.settings).trustees]
@@ -136,11 +148,11 @@ class Region:
         self.parties: dict[str, Party] = {}
         scheme = "https" if tls else "http"
         everybody = ["log", "vault", *WITNESSES, *self.names]
-        ports = free_ports(len(everybody))
-        self.urls = {
-            name: f"{scheme}://127.0.0.1:{port}"
-            for name, port in zip(everybody, ports, strict=True)
-        }
+        if addresses is None:
+            ports = free_ports(len(everybody))
+            places = [f"127.0.0.1:{port}" for port in ports]
+            addresses = dict(zip(everybody, places, strict=True))
+        self.urls = {name: f"{scheme}://{addresses[name]}" for name in everybody}
         token = folder / "token"
         token.write_text(secrets.token_hex(32))
         token.chmod(0o600)
@@ -236,8 +248,8 @@ class Region:
 
     # Journeys
 
-    def seal(self, payload: bytes = b"a clip") -> Path:
-        """A capsule of this region's car, not delivered."""
+    def seal(self, payload: bytes = b"a clip", *, car: SigningKey | None = None) -> Path:
+        """A capsule of this region's car (or another), not delivered."""
         state = self.state()
         now = CLOCK.now()
         trustees = [
@@ -262,12 +274,11 @@ class Region:
         )
         self.count += 1
         path = self.folder / f"{self.count}.capsule"
-        car = SigningKey.load(self.home.car / "signing.key")
         seal(
             io.BytesIO(payload),
             path,
             facts=facts,
-            car=car,
+            car=car or SigningKey.load(self.home.car / "signing.key"),
             recipients=Recipients(trustees, 2, owner.public),
         )
         return path

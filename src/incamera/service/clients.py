@@ -22,6 +22,7 @@ from incamera.ledger.request import MAX_BATCH, GrantRequest
 from incamera.sealing.keys import SigningKey
 from incamera.sealing.wrap import WRAPPED_BYTES
 from incamera.service.auth import sign_call
+from incamera.service.bundle import LENGTH, MAX_BUNDLE, unbundle
 from incamera.vault import Row
 from incamera.wire import Client
 
@@ -142,6 +143,16 @@ class VaultClient:
             with dest.open("ab" if have else "wb") as file:
                 for piece in answer.pieces(_WHOLE):
                     file.write(piece)
+
+    def bundle(self, capsules: Sequence[Digest]) -> Iterator[tuple[Digest, bytes]]:
+        """``POST /bundle`` for at most 128 capsules: each and its bytes, unchecked.
+
+        Empty ones are too long for a bundle, or cannot be had: :meth:`download` them.
+        """
+        body, where = canonical({"capsules": list(capsules)}), f"{self._client.where}/bundle"
+        limit = MAX_BUNDLE + len(capsules) * LENGTH.size
+        data = self._client.send("POST", "bundle", body, limit=limit).body
+        return unbundle(data, capsules, where)
 
     def submit(self, entry: bytes) -> int:
         """``POST /entries``; the index that the vault says."""

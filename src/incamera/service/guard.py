@@ -11,10 +11,11 @@ from typing import ParamSpec, TypeVar
 import anyio
 import anyio.to_thread
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from incamera.clock import monotonic
-from incamera.errors import UnavailableError
+from incamera.errors import InputError, UnavailableError
 from incamera.service.answers import SlowError, TooLargeError, problem
 from incamera.service.journal import Journal
 
@@ -24,7 +25,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _BODY_SECONDS = 15.0
-_SLOWEST = 1 << 15  # bytes a second of a long upload
+_SLOWEST = 1 << 15  # bytes a second
+_MAX_HEAD = 1 << 14
 
 
 class Guard:
@@ -45,11 +47,7 @@ class Guard:
         call = _Watched(scope, receive, send)
         self._active += 1
         try:
-            if self._active > self._most:
-                busy = UnavailableError("too many calls at this moment", hint="ask again")
-                await problem(busy)(scope, call.receive, call.send)
-            else:
-                await self._app(scope, call.receive, call.send)
+            await (self._refusal(scope) or self._app)(scope, call.receive, call.send)
         except ClientDisconnect:
             pass  # nobody is left to be answered
         except Exception as error:  # noqa: BLE001  # answered as 500 by the app; noted here
@@ -57,6 +55,15 @@ class Guard:
         finally:
             self._active -= 1
             self._note(scope, call)
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        """What is answered without asking the app, if anything."""
+        if self._active > self._most:
+            return problem(UnavailableError("too many calls at this moment", hint="ask again"))
+        # h11 bounds a head that comes in pieces; here is one that came at once.
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > _MAX_HEAD:
+            return problem(InputError(f"headers may have {_MAX_HEAD} bytes"), 431)
+        return None
 
     def _note(self, scope: Scope, call: _Watched) -> None:
         """Reading what is public is nobody's business and not noted."""
@@ -97,22 +104,23 @@ class _Watched:
         await self._send(message)
 
 
-async def body_pieces(request: Request, limit: int, seconds: float) -> AsyncIterator[bytes]:
+async def body_pieces(request: Request, limit: int) -> AsyncIterator[bytes]:
     """The body as it comes, whatever its headers say of its length.
 
-    :class:`TooLargeError` past ``limit`` bytes, :class:`SlowError` after ``seconds``.
+    :class:`TooLargeError` past ``limit`` bytes; :class:`SlowError` after 15 s, unless 32 KiB a
+    second have come and go on coming.
     """
     length = request.headers.get("content-length", "0")
     if not length.isdigit() or int(length) > limit:
         raise TooLargeError(f"the body may have {limit} bytes")
-    read, until = 0, asyncio.get_running_loop().time() + seconds
-    stream = request.stream()
+    loop = asyncio.get_running_loop()
+    began, read, stream = loop.time(), 0, request.stream()
     while True:
         try:
-            async with asyncio.timeout_at(until):
+            async with asyncio.timeout_at(began + _BODY_SECONDS + read / _SLOWEST):
                 piece = await anext(stream, None)
         except TimeoutError as error:
-            raise SlowError(f"the body did not come within {seconds:.0f} s") from error
+            raise SlowError("the body came too slowly") from error
         if piece is None:
             return
         read += len(piece)
@@ -122,9 +130,8 @@ async def body_pieces(request: Request, limit: int, seconds: float) -> AsyncIter
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The whole body, at most ``limit`` bytes, within 15 s and what a slow line needs."""
-    seconds = _BODY_SECONDS + limit / _SLOWEST
-    return b"".join([piece async for piece in body_pieces(request, limit, seconds)])
+    """The whole body, at most ``limit`` bytes; errors as :func:`body_pieces`."""
+    return b"".join([piece async for piece in body_pieces(request, limit)])
 
 
 class Gate:

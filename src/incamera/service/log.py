@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -75,11 +76,9 @@ def log_app(log: Log, sequencer: Sequencer, public: Path, token: Token) -> Starl
         witnessed = await writes.run(log.refresh, age)
         return answer_json({"size": witnessed.checkpoint.size})
 
-    async def put(request: Request) -> Response:
+    async def put(kind: str, request: Request) -> Response:
         token.check(request.headers.get("authorization", ""))
-        kind, name = request.path_params["kind"], request.path_params["name"]
-        if kind not in KINDS:
-            raise HTTPException(404)
+        name = request.path_params["name"]
         body = await read_body(request, KINDS[kind][1])
         new = await writes.run(publish, public, kind, name, body)
         return answer_json({"path": f"{kind}/{name}"}, 201 if new else 200)
@@ -100,7 +99,7 @@ def log_app(log: Log, sequencer: Sequencer, public: Path, token: Token) -> Starl
     routes = [
         Route("/add", add, methods=["POST"]),
         Route("/refresh", refresh, methods=["POST"]),
-        Route("/{kind}/{name}", put, methods=["PUT"]),
+        *(Route(f"/{kind}/{{name}}", partial(put, kind), methods=["PUT"]) for kind in KINDS),
         Route("/{path:path}", get, methods=["GET"]),
     ]
     return Starlette(routes=routes, exception_handlers=HANDLERS, lifespan=lifespan)

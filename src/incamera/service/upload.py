@@ -24,8 +24,6 @@ from incamera.service.guard import Pool, body_pieces
 __all__ = ["Incoming"]
 
 _PIECE = 1 << 20
-_SECONDS = 60.0
-_SLOWEST = 1 << 16  # bytes a second
 
 
 class Incoming:
@@ -51,10 +49,8 @@ class Incoming:
         return place
 
     async def _take(self, request: Request, place: Path) -> None:
-        length = int(request.headers.get("content-length", self._largest))
-        seconds = _SECONDS + min(length, self._largest) / _SLOWEST
         held, size, wanted = bytearray(), 0, 0
-        async for piece in body_pieces(request, self._largest, seconds):
+        async for piece in body_pieces(request, self._largest):
             held += piece
             if not wanted and (header := _header(held)):
                 await self._disk.run(self._allowed, header[0])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import anyio.to_thread
@@ -26,6 +27,7 @@ from incamera.sealing.header import Header
 from incamera.sealing.keys import SigningKey
 from incamera.service.answers import HANDLERS, answer_json
 from incamera.service.auth import Token
+from incamera.service.bundle import bundle
 from incamera.service.callers import Callers
 from incamera.service.catalogue import Catalogue
 from incamera.service.chores import Chores
@@ -101,10 +103,8 @@ def _writing(keep: Keep) -> list[Route]:
         index = await writes.run(lambda: keep.vaults.writer.submit(body))
         return answer_json({"index": index}, 201)
 
-    async def publish(request: Request) -> Response:
-        kind, name = request.path_params["kind"], request.path_params["name"]
-        if kind not in KINDS:
-            raise HTTPException(404)
+    async def publish(kind: str, request: Request) -> Response:
+        name = request.path_params["name"]
         caller = await writes.run(keep.callers.of, request)
         if kind in PUBLISHERS:
             caller.only(*PUBLISHERS[kind])
@@ -127,13 +127,14 @@ def _writing(keep: Keep) -> list[Route]:
     return [
         Route("/entries", submit, methods=["POST"]),
         Route("/capsules", upload, methods=["POST"]),
-        Route("/{kind}/{name}", publish, methods=["PUT"]),
+        *(Route(f"/{kind}/{{name}}", partial(publish, kind), methods=["PUT"]) for kind in KINDS),
     ]
 
 
 def _reading(keep: Keep) -> list[Route]:
     """What anybody may know, and what the enrolled may."""
     looks, proofs = Pool(threads=8, waiting=248), Pool(threads=4, waiting=60)
+    bundles = Pool(threads=2, waiting=30)  # 16 MiB in memory for each
     catalogue = Catalogue(keep.vaults)
 
     async def region(request: Request) -> Response:
@@ -161,6 +162,13 @@ def _reading(keep: Keep) -> list[Route]:
         caller.sent(body)
         return answer_json(await looks.run(catalogue.evidence, caller, body))
 
+    async def several(request: Request) -> Response:
+        caller = await looks.run(keep.callers.of, request)
+        body = await read_body(request, _MAX_SMALL)
+        caller.sent(body)
+        data = await bundles.run(bundle, body, partial(catalogue.file, caller))
+        return Response(data, media_type=_CAPSULE, headers={"Cache-Control": "no-store"})
+
     async def receipt(request: Request) -> Response:
         name = parse_digest(request.path_params["name"], "capsule")
         if await looks.run(keep.vaults.row, name) is None:
@@ -174,4 +182,5 @@ def _reading(keep: Keep) -> list[Route]:
         Route("/capsules/{name}", capsule, methods=["GET"]),
         Route("/capsules/{name}/receipt", receipt, methods=["GET"]),
         Route("/evidence", evidence, methods=["POST"]),
+        Route("/bundle", several, methods=["POST"]),
     ]
