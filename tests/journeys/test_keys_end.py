@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from incamera.clock import FixedClock, SystemClock
 from incamera.errors import Error, IntegrityError, UnavailableError
 from incamera.ids import Name
 from incamera.ingest.home import present_trustees
-from incamera.ledger.entries import RevokeEntry
+from incamera.ledger.entries import ErasureEntry, RevokeEntry
 from incamera.ledger.request import CapsuleEvidence, GrantRequest, build_request
 from incamera.sealing.capsule import Capsule, read_capsule
 from incamera.sealing.keys import OpeningKey
@@ -246,3 +247,45 @@ def test_a_home_whose_trustee_fails_tends_the_others(tmp_path: Path) -> None:
     first, *others = json.loads(told.stdout)["trustees"]
     assert "no such key file" in first["error"]["message"]
     assert [each["announced"] for each in others] == [[2], [2]]
+
+
+def test_a_home_put_back_from_a_backup_decides_nothing_on_what_it_forgot(tmp_path: Path) -> None:
+    """Log, witness and trustee, each put back as it was before an erasure.
+
+    The log's own state is refused; a witness recalls what it cosigned; a trustee reads on. With
+    the public folder put back as well, the witnesses still know: nothing is granted.
+    """
+    home = region(tmp_path / "home")
+    root = home.paths.root
+    capsule = put_in(home)
+    assert ask(home, capsule) == [None, None, None]
+    clock = home.clock
+    saved = tmp_path / "saved"
+    shutil.copytree(root, saved)
+    home.say(
+        ErasureEntry(
+            region=home.settings.region,
+            time=clock.now(),
+            capsules=(capsule.digest,),
+            by="operator",
+            name="",
+            reason="a court said so",
+        )
+    )
+    for part in (["trustee"], ["witness/witness-1"], ["trustee", "witness/witness-1"]):
+        for name in part:
+            shutil.rmtree(root / name)
+            shutil.copytree(saved / name, root / name)
+        again = Home(root, clock)
+        codes = [getattr(each, "code", "") for each in ask(again, capsule)]
+        assert codes == ["erased"] * 3
+    for name in ("log", "public", "vault", "trustee"):
+        shutil.rmtree(root / name)
+        shutil.copytree(saved / name, root / name)
+    late = Home(root, clock)
+    trustee = late.trustee(Name(late.settings.trustees[0]))
+    with pytest.raises(UnavailableError, match="witness-1 has seen"):
+        trustee.tend()
+    trustee.close()
+    with pytest.raises(IntegrityError, match="this log only knows"):
+        late.log.append([b"on the old tree"])

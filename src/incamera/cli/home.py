@@ -58,11 +58,14 @@ class Home:
     def log(self) -> Log:
         """The log's writer, with its witnesses."""
         signer = load_signer(self.paths.log / "note.key")
+        shown = self.paths.public / "checkpoint"
+        published = shown.read_bytes() if shown.exists() else b""
         witnesses = []
         for number in range(1, self.settings.witnesses + 1):
             folder = self.paths.witness(number)
             cosigner, known = load_cosigner(folder / "note.key"), {signer.name: signer.verifier}
             witnesses.append(Witness(folder / "state", cosigner, known, self.clock))
+            witnesses[-1].recall(published)  # its folder may have come back from a backup
         paths = self.paths
         return Log(paths.public, paths.log, signer, witnesses, self.log_policy, self.clock)
 

@@ -81,6 +81,38 @@ class Witness:
         path = self._state / digest(origin.encode()) / "checkpoint"
         return path.read_bytes() if path.exists() else None
 
+    def recall(self, note: bytes) -> bool:
+        """Go on from ``note`` if we cosigned it and remember less; True if so.
+
+        For a start: state that came back from a backup would cosign a fork of what it forgot. The
+        log's published checkpoint (or any copy) bears our own cosignature, which is proof that we
+        had checked it. Without that, or of another log, it says nothing about us: False.
+        :class:`IntegrityError` if it shows another root than we hold, and both are kept.
+        """
+        try:
+            text, _ = split_note(note, "a checkpoint to recall")
+            checkpoint = Checkpoint.parse(text, "a checkpoint to recall")
+            log = self._logs[checkpoint.origin]
+            opened = open_note(note, [log, self._cosigner.verifier])
+        except (InputError, IntegrityError, KeyError):
+            return False
+        if {each.verifier for each in opened.verified} != {log, self._cosigner.verifier}:
+            return False
+        folder = self._folder(checkpoint.origin)
+        with durable.lock(folder / "lock", wait=True):
+            last = self._last(folder, checkpoint.origin)
+            if checkpoint.size == last.size and checkpoint.root != last.root:
+                self._convict(folder, note)
+                raise IntegrityError(
+                    f"{folder}: we cosigned two trees of {last.size} entries",
+                    hint="both are kept: publish them, and stop this witness",
+                )
+            if checkpoint.size <= last.size:
+                return False
+            ours = b"".join(each.line for each in opened.verified)
+            durable.write(folder / "checkpoint", text + b"\n" + ours)
+        return True
+
     def add_checkpoint(self, body: bytes) -> tuple[int, bytes]:
         """Answer one ``add-checkpoint`` request: HTTP status and body.
 

@@ -15,6 +15,7 @@ What does not answer, answers for another log, or shows a cosignature of more th
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from incamera.trustee import rules
 
 __all__ = ["Head", "Heads"]
 
+_QUIET = logging.NullHandler()
 _PATIENCE = 5.0
 """Seconds: a tree that a witness has just cosigned is published when the others have, too."""
 
@@ -78,6 +80,7 @@ class Heads:
         self._every = every
         self._patience = patience
         self._asked: int | None = None
+        logging.getLogger("stamina").addHandler(_QUIET)  # or waiting is told on stderr
 
     def hold(self, follower: Follower, read_on: Callable[[], object]) -> None:
         """Make sure that ``follower`` has read what the witnesses show, if it is time to ask.
