@@ -31,6 +31,7 @@ from incamera.trustee.desk import Desk
 from incamera.trustee.memory import Intent
 from incamera.trustee.rules import RefusedError
 from incamera.trustee.shares import OwnShares
+from incamera.trustee.still import Still
 
 __all__ = ["Batch"]
 
@@ -78,7 +79,7 @@ class Batch:
 
     def __init__(self, desk: Desk, asked: Sequence[GrantRequest]) -> None:
         self._desk = desk
-        self._state = desk.state
+        self._state = Still(desk.state)
         self._cases = [_Case(each) for each in asked]
         self._own = OwnShares(desk.keys, desk.name, desk.state, desk.held)
         self._fetch = functools.cache(desk.fetch)  # most capsules have one policy
@@ -100,7 +101,7 @@ class Batch:
         self._each(self._parse)
         self._all(self._follow)
         self._each(self._witness)
-        self._stop_if_frozen()
+        self._look_anew()
         self._each(self._request)
         # Alike work together: with the library's code and tables at hand it takes 2/3 the time.
         self._each(self._headers)
@@ -111,15 +112,17 @@ class Batch:
         self._each(self._count)
         self._all(self._intend)
         self._publish()
-        self._stop_if_frozen()
+        self._look_anew()
         self._all(self._remember)
         self._each(self._answer)
         trace.append_refusals(self._desk, self._refusals())
         return [case.outcome for case in self._cases if case.outcome is not None]
 
-    @functools.cached_property
+    @property
     def _region(self) -> RegionEntry:
-        return self._desk.region
+        region = self._state.region
+        assert region is not None  # else rules.requester refused
+        return region
 
     # How steps fail
 
@@ -143,7 +146,9 @@ class Batch:
             for case in self._open():
                 case.outcome = error
 
-    def _stop_if_frozen(self) -> None:
+    def _look_anew(self) -> None:
+        """The log was followed: what was looked up may be old, and a fork may have been found."""
+        self._state = Still(self._desk.state)
         if self._desk.follower.frozen:
             for case in self._open():
                 case.outcome = RefusedError(
@@ -277,7 +282,7 @@ class Batch:
         key = (case.reader.name, case.day)
         self._within_quota(case, self._spent[key])
         if case.new:
-            case.granting = trace.grant_entry(self._desk, case.leaf, case.new)
+            case.granting = trace.grant_entry(self._desk, self._region, case.leaf, case.new)
         self._spent[key] += len(case.new)
         self._first.update(((case.leaf, each), case) for each in case.new)
 
@@ -301,9 +306,9 @@ class Batch:
         """All entries of the batch go into the log at once; refusals take the same way."""
         waiting = {each for case in self._open() for each in case.intents}
         unseen = [self._intents[each] for each in sorted(waiting)]
-        unseen = [each for each in unseen if each.index is None]
+        entries = [each.entry for each in unseen if each.index is None]
         try:
-            trace.append_unlogged(self._desk, unseen, self._refusals())
+            trace.append_unlogged(self._desk, entries, self._refusals())
         except IntegrityError as error:  # the log is not what it was: nobody is answered
             for case in self._open():
                 case.outcome = error

@@ -52,8 +52,11 @@ class Memory:
     def pin_recipient(self, leaf: Digest, recipient: bytes) -> None:
         """Shares for ``leaf`` go to ``recipient`` only, from now on."""
         raw = bytes.fromhex(leaf)
-        self._database.run("INSERT OR IGNORE INTO recipients VALUES (?, ?)", raw, recipient)
-        row = self._database.one("SELECT recipient FROM recipients WHERE leaf = ?", raw)
+        row = self._database.one(
+            "INSERT INTO recipients VALUES (?, ?) "
+            "ON CONFLICT (leaf) DO UPDATE SET leaf = leaf RETURNING recipient",
+            *(raw, recipient),
+        )
         if row is None or bytes(row[0]) != recipient:
             raise IntegrityError("this request was granted to another recipient key before")
 

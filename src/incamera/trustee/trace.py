@@ -8,11 +8,10 @@ from collections.abc import Iterable
 from incamera.errors import Error
 from incamera.ids import Digest, digest
 from incamera.ledger.codec import capsule_list, encode
-from incamera.ledger.entries import FreezeEntry, GrantEntry, RefusalEntry
+from incamera.ledger.entries import FreezeEntry, GrantEntry, RefusalEntry, RegionEntry
 from incamera.ledger.evidence import found
 from incamera.ledger.state import leaf_digest
 from incamera.trustee.desk import Desk
-from incamera.trustee.memory import Intent
 from incamera.trustee.rules import RefusedError
 
 __all__ = ["announce_freeze", "append_refusals", "append_unlogged", "grant_entry", "refusals"]
@@ -20,11 +19,13 @@ __all__ = ["announce_freeze", "append_refusals", "append_unlogged", "grant_entry
 _MAX_REASON = 300
 
 
-def grant_entry(desk: Desk, request: Digest, capsules: Iterable[Digest]) -> bytes:
+def grant_entry(
+    desk: Desk, region: RegionEntry, request: Digest, capsules: Iterable[Digest]
+) -> bytes:
     """The entry that says we are about to re-seal our shares of ``capsules``, signed."""
     _, listed = capsule_list(capsules)
     entry = GrantEntry(
-        region=desk.region.region,
+        region=region.region,
         time=desk.clock.now(),
         trustee=desk.name,
         request=request,
@@ -34,9 +35,8 @@ def grant_entry(desk: Desk, request: Digest, capsules: Iterable[Digest]) -> byte
     return encode(entry, desk.keys.signing)
 
 
-def append_unlogged(desk: Desk, intents: Iterable[Intent], refused: list[bytes]) -> None:
+def append_unlogged(desk: Desk, entries: Iterable[bytes], refused: list[bytes]) -> None:
     """Append those entries that the log does not show yet, all at once, and read it again."""
-    entries = [each.entry for each in intents]
     new = [each for each in entries if desk.state.index_of(leaf_digest(each)) is None]
     if new:
         desk.append([*new, *refused])
