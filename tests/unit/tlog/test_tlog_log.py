@@ -281,6 +281,16 @@ def test_a_witness_that_answers_nonsense_does_not_count(
     check_log(world, entries(0, 3))
 
 
+def test_an_older_witness_that_saw_another_tree_of_this_size_stops_the_log(
+    world: LogWorld,
+) -> None:
+    """tlog-witness 1.0 answers 409 and the very size where 1.1 answers 422: both mean a fork."""
+    world.log.append(entries(0, 3))
+    log = world.reopened([Liar((409, b"3\n"), (409, b"3\n")), *world.witnesses[1:]])
+    with pytest.raises(IntegrityError, match="another tree"):
+        log.append(entries(3, 4))
+
+
 def test_a_replayed_cosignature_does_not_count(world: LogWorld) -> None:
     """A line over another tree is refused although the key is known."""
     world.log.append(entries(0, 1))
