@@ -9,7 +9,9 @@ the JSON around it free and takes several signatures; here the envelope is canon
 
 from __future__ import annotations
 
+import hashlib
 import re
+import threading
 from dataclasses import dataclass
 
 from securesystemslib import dsse
@@ -27,6 +29,31 @@ MAX_ENVELOPE = 65_535
 """Longest envelope in bytes, unless a caller sets another limit: what fits a log entry."""
 
 _TYPE = re.compile(r"[a-z0-9][a-z0-9.+/-]{0,126}", re.ASCII)
+
+
+class _Held:
+    """Signatures that held before: what read a request in the log need not verify it twice.
+
+    By the SHA-256 of key, signature and message, so nothing but the very same passes; only what
+    held is kept, and of that the last few thousand.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._turn = threading.Lock()
+        self._seen: dict[bytes, None] = {}  # in the order of their coming
+
+    def __contains__(self, seen: bytes) -> bool:
+        return seen in self._seen
+
+    def add(self, seen: bytes) -> None:
+        with self._turn:
+            self._seen[seen] = None
+            if len(self._seen) > self._most:
+                del self._seen[next(iter(self._seen))]
+
+
+_HELD = _Held(4096)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +74,13 @@ class Envelope:
         if key_id(public) != self.key_id:
             raise IntegrityError(f"{self.where}: signed by another key, {self.key_id[:16]}...")
         pae = dsse.Envelope(self.payload, self.payload_type, {}).pae()
+        message = hashlib.sha256(pae).digest()  # 32 bytes before and after: no two ways to cut
+        seen = hashlib.sha256(public + self.signature + message).digest()
+        if seen in _HELD:
+            return
         if not ed25519.verifies(key, self.signature, pae):
             raise IntegrityError(f"{self.where}: the signature does not match the content")
+        _HELD.add(seen)
 
 
 def seal_envelope(payload: bytes, payload_type: str, key: SigningKey) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from incamera.encoding import canonical
 from incamera.errors import InputError, IntegrityError
-from incamera.sealing.envelope import open_envelope, seal_envelope
+from incamera.sealing.envelope import _Held, open_envelope, seal_envelope
 from incamera.sealing.keys import SigningKey
 
 TYPE = "application/vnd.incamera.entry+json"
@@ -123,3 +124,29 @@ def test_a_payload_type_has_one_plain_form(kind: str) -> None:
     """Types are short lower-case ASCII: nothing else is signed."""
     with pytest.raises(InputError):
         seal_envelope(b"", kind, KEY)
+
+
+def test_a_signature_that_held_before_holds_for_the_very_same_only() -> None:
+    """Remembering that it held lets no other key, payload, type or signature pass."""
+    envelope, other = open_envelope(GOOD, "here"), SigningKey.generate()
+    for _ in range(2):
+        envelope.verify(KEY.public)
+        for wrong in (
+            replace(envelope, payload=b'{"v":2}'),
+            replace(envelope, payload_type=TYPE.replace("entry", "grant")),
+            replace(envelope, signature=envelope.signature[:-1] + b"\0"),
+            replace(envelope, signature=envelope.signature + b"\0"),
+            replace(envelope, key_id=other.key_id),
+        ):
+            with pytest.raises(IntegrityError):
+                wrong.verify(KEY.public)
+        with pytest.raises(IntegrityError):
+            replace(envelope, key_id=other.key_id).verify(other.public)
+
+
+def test_what_held_is_forgotten_in_time() -> None:
+    """The oldest goes first, and what is forgotten is only verified again."""
+    held = _Held(3)
+    for name in (b"1", b"2", b"3", b"2", b"4"):
+        held.add(name)
+    assert [name in held for name in (b"1", b"2", b"3", b"4")] == [False, True, True, True]
