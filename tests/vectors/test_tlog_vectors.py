@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 
 from incamera.errors import InputError, IntegrityError
-from incamera.tlog import cosignature, keys, merkle, tile
+from incamera.tlog import Policy, cosignature, keys, merkle, tile
 from incamera.tlog.frontier import Frontier
 from incamera.tlog.note import Verifier, open_note, sign, split_note
 
@@ -46,6 +46,16 @@ def test_a_go_key_file_signs_what_go_signs(tmp_path: Path) -> None:
     path.chmod(0o600)
     text, lines = split_note(case["note"].encode())
     assert sign(text, [keys.load_signer(path)]) == text + b"\n" + lines[0][2] + b"\n"
+
+
+@pytest.mark.parametrize("note", load("tessera.json")["checkpoints"])
+def test_checkpoints_of_tessera(note: str) -> None:
+    """Signed by its key, and the root over the entries that Tessera was given."""
+    case = load("tessera.json")
+    policy = Policy.parse(f"log {case['vkey']}\nquorum none\n")
+    found = policy.check(note.encode()).checkpoint
+    leaves = [merkle.leaf_hash(each.encode()) for each in case["leaves"]]
+    assert found.root == merkle.root(leaves[: found.size])
 
 
 @pytest.mark.parametrize("vkey", load("vkeys.json")["good"])

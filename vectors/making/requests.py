@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from making.base import (
     LOG,
@@ -22,6 +23,7 @@ from making.base import (
 
 LEAVES = [leaf(b"%d" % number) for number in range(16)]
 SECOND = NoteKey("second.example/log", 1)
+PQ_LOG = NoteKey("pq.example/log", 6)
 
 
 def body(
@@ -55,6 +57,11 @@ def add_checkpoint() -> Iterator[Vector]:
     yield case("same", body(5, 5), 5, 200, "the same checkpoint again: a fresh time")
     unknown = body(5, 8) + line("x.example", b"\1\2\3\4" + bytes(64))
     yield case("unknown-signature", unknown, 5, 200, "a line by an unknown key is ignored")
+
+    text = checkpoint(5, root(LEAVES[:5]), PQ_LOG.name)
+    signed = text + b"\n" + PQ_LOG.line(text, 0)
+    post_quantum = case("ml-dsa-log", body(0, 5, text=signed), 0, 200, "a log's ML-DSA-44 key")
+    yield replace(post_quantum, facts=post_quantum.facts | {"log": PQ_LOG.vkey})
 
     size5 = {"answer": "5\n"}
     yield case("stale", body(0, 8), 5, 409, "old is not the size last cosigned", **size5)
