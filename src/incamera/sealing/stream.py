@@ -28,7 +28,7 @@ ROOM = 2 * PIECE
 """Bytes that a piece, read and ciphered, takes at most."""
 
 _PAGE = 4096
-_BLOCK = 4 << 20
+_BLOCK = 2 << 20
 _DEPTH = 3
 _LARGE = 64 << 20  # of smaller files the page cache is a help: they are sent on right away
 
