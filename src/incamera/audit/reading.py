@@ -16,7 +16,7 @@ from incamera.ledger.codec import decode
 from incamera.ledger.entries import GrantEntry
 from incamera.ledger.quick import CapsuleForm
 from incamera.ledger.state import State
-from incamera.tlog import tile
+from incamera.tlog import merkle, tile
 from incamera.tlog.checkpoint import Checkpoint
 from incamera.tlog.fetch import Fetch, FolderFetch
 from incamera.tlog.merkle import leaf_hash
@@ -191,7 +191,10 @@ def _blame(fetch: Fetch, witnessed: Witnessed) -> str | None:
         where = tile.path(tile.ENTRIES, index, width)
         try:
             entries = tile.decode_bundle(fetch_tile(fetch, tile.ENTRIES, index, width), where)
-            if [leaf_hash(entry) for entry in entries] != tree.tile(0, index):
+            found = merkle.root([leaf_hash(entry) for entry in entries])
+            full = width == tile.WIDTH
+            # By the tile above where there is one: the one at level 0 may be what was altered.
+            if found != (tree.get(8, index) if full else merkle.root(tree.tile(0, index))):
                 return where
         except Error:
             return where
