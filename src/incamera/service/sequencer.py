@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 
 from incamera.errors import Error, UnavailableError
 from incamera.service.journal import Journal
+from incamera.service.together import settle
 from incamera.tlog import merkle
 from incamera.tlog.log import Appended, Log
 
@@ -97,7 +98,7 @@ class Sequencer:
             else:
                 self._keep_fresh()
         for call in calls:
-            call.answer.set_exception(UnavailableError("the log is stopping", hint="ask again"))
+            settle(call.answer, UnavailableError("the log is stopping", hint="ask again"))
 
     def _nap(self) -> float:
         """How long to wait for a call before the log's freshness is looked at."""
@@ -123,15 +124,15 @@ class Sequencer:
             self._unfinished = True
             self._journal.say("append failed", kind=error.kind, said=error.message[:300])
             for call in calls:
-                call.answer.set_exception(error)
+                settle(call.answer, error)
         except BaseException as error:  # noqa: BLE001 - the callers must not wait for ever
             self._unfinished = True
             self._journal.fault(error)
             for call in calls:
-                call.answer.set_exception(UnavailableError("a fault of the log's server"))
+                settle(call.answer, UnavailableError("a fault of the log's server"))
         else:
             for call, answer in zip(calls, answers, strict=True):
-                call.answer.set_result(answer)
+                settle(call.answer, answer)
 
     def _write(self, calls: list[_Call]) -> list[Appended]:
         self._finish()

@@ -6,7 +6,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import anyio.to_thread
 from starlette.applications import Starlette
@@ -20,14 +21,15 @@ from incamera.encoding import exact_keys, parse_json
 from incamera.errors import InputError, UnavailableError
 from incamera.ledger.codec import parse_int
 from incamera.ledger.evidence import parse_evidence
+from incamera.ledger.grant import Grant
 from incamera.ledger.request import GrantRequest
 from incamera.ledger.state import State
 from incamera.service.answers import HANDLERS, answer_json
 from incamera.service.chores import Chores
-from incamera.service.decisions import Decisions
 from incamera.service.guard import Gate, Pool, read_body
 from incamera.service.journal import Journal
 from incamera.service.settings import Peer, TrusteeSettings
+from incamera.service.together import Together
 from incamera.tlog import Policy
 from incamera.tlog.remote import HttpFetch
 from incamera.trustee import Trustee
@@ -37,6 +39,9 @@ from incamera.wire import Client
 __all__ = ["Submit", "open_trustee", "seat", "trustee_app"]
 
 _PRIVATE = {"Cache-Control": "no-store"}
+_TOGETHER = 32
+"""Requests decided in one go; more wait for the next."""
+_AT_ONCE = 8
 _MAX_ASKED = 1 << 24
 _MAX_EVIDENCE = 1 << 22
 _MAX_ANSWER = 1 << 10
@@ -59,6 +64,16 @@ class Submit:
         except InputError as error:
             raise UnavailableError(error.message) from error
 
+    def many(self, entries: Sequence[bytes]) -> None:
+        """Hand over all at once: the vault logs as one batch what comes together.
+
+        The first error of any, once all were answered.
+        """
+        with ThreadPoolExecutor(min(_AT_ONCE, len(entries)), "submit") as pool:
+            answers = [pool.submit(self, entry) for entry in entries]
+        for each in answers:
+            each.result()
+
 
 def seat(settings: TrusteeSettings, clock: Clock) -> Trustee:
     """The trustee of a configuration. Asks nobody anything yet."""
@@ -68,13 +83,15 @@ def seat(settings: TrusteeSettings, clock: Clock) -> Trustee:
         name: HttpFetch(each.url, ca=each.ca, seconds=5.0, attempts=1)
         for name, each in settings.witnesses.items()
     }
+    submit = Submit(settings.vault)
     return Trustee(
         settings.home,
         settings.name,
         fetch,
         policy,
         clock,
-        Submit(settings.vault),
+        submit,
+        append_many=submit.many,
         heads=Heads(policy, views, clock) if views else None,
     )
 
@@ -88,13 +105,17 @@ def open_trustee(settings: TrusteeSettings, clock: Clock, journal: Journal) -> S
         for said in trustee.tend().said:
             journal.say("tended", said=said)
 
-    return trustee_app(trustee, Decisions(trustee, journal), Chores(journal, settings.every, tend))
+    decisions = Together(trustee.decide_many, journal, _TOGETHER)
+    return trustee_app(trustee, decisions, Chores(journal, settings.every, tend))
 
 
-def trustee_app(trustee: Trustee, decisions: Decisions, chores: Chores) -> Starlette:
+def trustee_app(
+    trustee: Trustee, decisions: Together[GrantRequest, Grant], chores: Chores
+) -> Starlette:
     """``POST /decide``, ``POST /accuse``, and what it says of itself.
 
-    The app starts and stops ``decisions`` and ``chores``.
+    The app starts and stops ``decisions``, the one place where what is asked from outside meets
+    the trustee, and ``chores``.
     """
     # What waits is bounded, and so is the memory that it holds.
     asked, work = Gate(32), Pool(threads=4, waiting=64)
@@ -104,8 +125,8 @@ def trustee_app(trustee: Trustee, decisions: Decisions, chores: Chores) -> Starl
         with asked.passed():
             body = await read_body(request, _MAX_ASKED)
             wanted = await work.run(GrantRequest.parse, body)
-            envelope = await asyncio.wrap_future(decisions.ask(wanted))
-        return Response(envelope, media_type="application/json", headers=_PRIVATE)
+            grant = await asyncio.wrap_future(decisions.ask(wanted))
+        return Response(grant.envelope, media_type="application/json", headers=_PRIVATE)
 
     async def accuse(request: Request) -> Response:
         with asked.passed():

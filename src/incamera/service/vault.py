@@ -7,6 +7,7 @@ that the log knows; what a role may see is said in :mod:`incamera.service.catalo
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ from incamera.service.journal import Journal
 from incamera.service.logclient import LogClient
 from incamera.service.public import KINDS, PUBLISHERS, check_text
 from incamera.service.settings import VaultSettings
+from incamera.service.together import Together
 from incamera.service.upload import Incoming
 from incamera.service.vaults import Vaults
 from incamera.tlog import Policy
@@ -44,6 +46,8 @@ from incamera.vault import RefusedError, Vault
 __all__ = ["Keep", "open_vault", "vault_app"]
 
 _MAX_ENTRY = 65_535
+_TOGETHER = 256
+"""Entries submitted in one go; more wait for the next."""
 _MAX_SMALL = 1 << 14
 _CAPSULE = "application/vnd.incamera.capsule"
 _EVERY = 60.0
@@ -57,6 +61,8 @@ class Keep:
     callers: Callers
     log: LogClient
     incoming: Incoming
+    #: Signed entries on their way into the log, logged as one batch if they come together.
+    entries: Together[bytes, int]
     #: For ``GET /region``: the log's URL, and each trustee's.
     urls: Mapping[str, Any]
 
@@ -75,18 +81,21 @@ def open_vault(settings: VaultSettings, clock: Clock, journal: Journal) -> Starl
 
     incoming = Incoming(settings.home / "incoming", settings.largest, welcome)
     urls = {"log": settings.log_public, "trustees": dict(settings.trustees)}
-    keep = Keep(vaults, callers, log, incoming, urls)
+    entries: Together[bytes, int] = Together(vaults.submit_all, journal, _TOGETHER)
+    keep = Keep(vaults, callers, log, incoming, entries, urls)
     return vault_app(keep, Chores(journal, _EVERY, vaults.follow))
 
 
 def vault_app(keep: Keep, chores: Chores) -> Starlette:
-    """The app; it starts and stops ``chores``."""
+    """The app; it starts and stops ``chores``, and the thread that submits entries."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         del app
+        keep.entries.start()
         chores.start()
         yield
+        await anyio.to_thread.run_sync(keep.entries.stop)
         await anyio.to_thread.run_sync(chores.stop)
         keep.vaults.close()
 
@@ -97,10 +106,12 @@ def vault_app(keep: Keep, chores: Chores) -> Starlette:
 def _writing(keep: Keep) -> list[Route]:
     """Into the log, and into the vault."""
     writes, texts, uploads = Pool(threads=4, waiting=252), Gate(8), Gate(16)
+    waiting = Gate(1024)  # 64 MiB of entries
 
     async def submit(request: Request) -> Response:
-        body = await read_body(request, _MAX_ENTRY)
-        index = await writes.run(lambda: keep.vaults.writer.submit(body))
+        with waiting.passed():
+            body = await read_body(request, _MAX_ENTRY)
+            index = await asyncio.wrap_future(keep.entries.ask(body))
         return answer_json({"index": index}, 201)
 
     async def publish(kind: str, request: Request) -> Response:

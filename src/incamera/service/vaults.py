@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 
+from incamera.errors import Error
 from incamera.ids import Digest
 from incamera.vault import Row, Vault
 
@@ -47,6 +48,10 @@ class Vaults:
     def follow(self) -> None:
         """Read on in the log, and obey it."""
         self.writer.follow()
+
+    def submit_all(self, entries: Sequence[bytes]) -> list[int | Error]:
+        """As :meth:`Vault.submit_all`."""
+        return self.writer.submit_all(entries)
 
     def rows(self, start: int, count: int, **having: str | None) -> list[Row]:
         """``count`` rows from the ``start``-th on; ``having`` as :meth:`Vault.find` takes it."""

@@ -22,13 +22,14 @@ crash in between, opening the vault completes the destruction.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from incamera import durable
 from incamera.clock import Clock
-from incamera.errors import InputError, UnavailableError
+from incamera.errors import Error, InputError, UnavailableError
 from incamera.ids import Digest, parse_digest
 from incamera.ledger import fold
 from incamera.ledger.codec import decode, encode
@@ -189,21 +190,65 @@ class Vault:
         if it would have no effect (malformed, not the signer's to say), :class:`RefusedError` for
         what is not to be said here.
         """
-        signed = decode(entry, "submitted entry")
+        (answer,) = self.submit_all([entry])
+        if isinstance(answer, Error):
+            raise answer
+        return answer
+
+    def submit_all(self, entries: Sequence[bytes]) -> list[int | Error]:
+        """For each entry, in order, what :meth:`submit` would return or raise; as one batch.
+
+        Each is judged by the log as it stands before the batch. One that the batch itself leaves
+        without effect (two that contradict each other) has that as its error.
+        """
+        answers: list[int | Error | None] = [None] * len(entries)
+        new: dict[bytes, list[int]] = {}
         with self._locked():
-            logged = self._state.index_of(leaf_digest(entry))
-            if logged is not None:
-                return logged
-            submission.check_kind(signed.entry)
-            fold.check(self._state, signed, self._state.size)
-            submission.check_documents(signed.entry, self._fetch)
-            if isinstance(signed.entry, ErasureEntry):
-                if (before := submission.erased_before(signed.entry, self._state)) is not None:
-                    return before
-                submission.check_erasure(signed.entry, self._state, self._index)
-            appended = self._log.append([entry])
-            self._account.catch_up()
-            return appended.first_index
+            for at, entry in enumerate(entries):
+                try:
+                    answers[at] = self._stands(entry)
+                    if answers[at] is None:
+                        new.setdefault(entry, []).append(at)
+                except Error as error:
+                    answers[at] = error
+            try:
+                first = self._log.append(list(new)).first_index if new else 0
+                self._account.catch_up()
+            except Error as error:
+                logged: Iterable[int | Error] = itertools.repeat(error, len(new))
+            else:
+                logged = [self._took(entry, first + n) for n, entry in enumerate(new)]
+            for same, answer in zip(new.values(), logged, strict=True):
+                for at in same:
+                    answers[at] = answer
+        return [answer for answer in answers if answer is not None]
+
+    def _stands(self, entry: bytes) -> int | None:
+        """The index of an entry that says nothing new; None if it is to be logged."""
+        signed = decode(entry, "submitted entry")
+        logged = self._state.index_of(leaf_digest(entry))
+        if logged is not None:
+            return logged
+        submission.check_kind(signed.entry)
+        fold.check(self._state, signed, self._state.size)
+        submission.check_documents(signed.entry, self._fetch)
+        if isinstance(signed.entry, ErasureEntry):
+            if (before := submission.erased_before(signed.entry, self._state)) is not None:
+                return before
+            submission.check_erasure(signed.entry, self._state, self._index)
+        return None
+
+    def _took(self, entry: bytes, said: int) -> int | Error:
+        """Where an entry took effect, as the log that we read has it; ``said``: as it told us."""
+        index = self._state.index_of(leaf_digest(entry))
+        if index is not None:
+            return index
+        if said >= self._state.size:
+            return UnavailableError("the log does not show the entry yet", hint="submit it again")
+        return InputError(
+            "the entry has no effect: another one that came with it said otherwise",
+            hint="look at the log as it is now",
+        )
 
     def erase(self, entry: bytes) -> int:
         """Log a signed erasure, then destroy what it names; its log index.
