@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Protocol
 
 from incamera.encoding import base64_text, decimal
@@ -18,6 +18,18 @@ __all__ = ["WitnessClient", "Witnesses"]
 
 Prove = Callable[[int], Sequence[bytes]]
 """From an old size, the consistency proof to the tree being submitted."""
+
+Answer = list[Signature] | UnavailableError
+Call = Future[Answer]
+
+_MOMENT = 0.25
+"""Seconds that the others get to answer when a quorum has."""
+
+
+def _answered() -> Call:
+    call: Call = Future()
+    call.set_result([])
+    return call
 
 
 class WitnessClient(Protocol):
@@ -34,39 +46,18 @@ class Witnesses:
     def __init__(self, clients: Sequence[WitnessClient], policy: Policy) -> None:
         self._clients = list(clients)
         self._policy = policy
+        self._pool = ThreadPoolExecutor(max(1, len(self._clients)), "witness")
+        #: The last call of each witness. INVARIANT: one at a time; who still has not answered
+        #: the last one is left alone while the others are enough.
+        self._calls: list[Call] = [_answered() for _ in self._clients]
         #: The size each client last told us it cosigned; 0 until it told: a 409 corrects it.
         self._sizes = [0] * len(self._clients)
 
     def cosign(self, checkpoint: Checkpoint, note: bytes, prove: Prove) -> list[Signature]:
         """Fresh cosignatures over ``note`` by a quorum of the policy's witnesses.
 
-        Raises :class:`UnavailableError` below the quorum, :class:`IntegrityError` if any witness
+        Raises :class:`UnavailableError` below the quorum, :class:`IntegrityError` if a witness
         knows a larger tree or another root: then this log's state is not its latest.
-        """
-        found: dict[str, Signature] = {}
-        reasons = []
-        names = {verifier: name for name, verifier in self._policy.witnesses.items()}
-        for answer in self._ask_all(checkpoint, note, prove):
-            if isinstance(answer, UnavailableError):
-                reasons.append(answer.message)
-                continue
-            for each in answer:
-                found[names[each.verifier]] = each
-        if not self._policy.quorum_met(found):
-            raise UnavailableError(
-                f"{checkpoint.origin}: only {len(found)} witnesses cosigned size "
-                f"{checkpoint.size}, which does not make the quorum"
-                + "".join(f"; {reason}" for reason in reasons),
-                hint="what was submitted is kept; try again when the witnesses answer",
-            )
-        return list(found.values())
-
-    def _ask_all(
-        self, checkpoint: Checkpoint, note: bytes, prove: Prove
-    ) -> list[list[Signature] | UnavailableError]:
-        """Each witness's answer, in their order; all are asked at once.
-
-        An append is thus as slow as the slowest witness, not as all of them together.
         """
         turn = threading.Lock()
 
@@ -74,14 +65,63 @@ class Witnesses:
             with turn:  # proofs are read from one cache of tiles
                 return prove(old)
 
-        def ask(number: int) -> list[Signature] | UnavailableError:
+        def ask(number: int) -> Answer:
             try:
                 return self._ask(number, checkpoint, note, prove_alone)
             except UnavailableError as error:
                 return error
 
-        with ThreadPoolExecutor(max(1, len(self._clients)), "witness") as pool:
-            return list(pool.map(ask, range(len(self._clients))))
+        calls = self._begin(ask, [n for n, call in enumerate(self._calls) if call.done()])
+        late = [number for number in range(len(self._clients)) if number not in calls]
+        self._wait(calls.values())
+        if late and not self._enough(calls.values()):
+            wait([self._calls[number] for number in late])  # their own time-outs end them
+            calls |= self._begin(ask, late)
+            self._wait(calls.values())
+        return self._quorum(checkpoint, [call.result() for call in calls.values() if call.done()])
+
+    def _begin(self, ask: Callable[[int], Answer], numbers: Sequence[int]) -> dict[int, Call]:
+        """Ask these witnesses, each in a thread of its own."""
+        for number in numbers:
+            self._calls[number] = self._pool.submit(ask, number)
+        return {number: self._calls[number] for number in numbers}
+
+    def _wait(self, calls: Collection[Call]) -> None:
+        """Until all have answered; or a quorum has, and the others a moment more.
+
+        A machine that is cut off, unlike one that refuses, shows that only by silence: an append
+        is as slow as its quorum, not as the slowest witness.
+        """
+        pending = {call for call in calls if not call.done()}
+        while pending and not self._enough(calls):
+            _, pending = wait(pending, return_when=FIRST_COMPLETED)
+        wait(pending, timeout=_MOMENT)
+
+    def _enough(self, calls: Iterable[Call]) -> bool:
+        """True if the quorum has answered, or somebody has said what ends the append anyway."""
+        done = [call for call in calls if call.done()]
+        if any(call.exception() is not None for call in done):
+            return True
+        answers = [call.result() for call in done]
+        return self._policy.quorum_met(self._found(answers))
+
+    def _found(self, answers: Iterable[Answer]) -> dict[str, Signature]:
+        """Cosignatures by the witness's name in the policy."""
+        names = {verifier: name for name, verifier in self._policy.witnesses.items()}
+        lines = (each for answer in answers if isinstance(answer, list) for each in answer)
+        return {names[each.verifier]: each for each in lines}
+
+    def _quorum(self, checkpoint: Checkpoint, answers: Sequence[Answer]) -> list[Signature]:
+        found = self._found(answers)
+        if not self._policy.quorum_met(found):
+            reasons = [each.message for each in answers if isinstance(each, UnavailableError)]
+            raise UnavailableError(
+                f"{checkpoint.origin}: only {len(found)} witnesses cosigned size "
+                f"{checkpoint.size}, which does not make the quorum"
+                + "".join(f"; {reason}" for reason in reasons),
+                hint="what was submitted is kept; try again when the witnesses answer",
+            )
+        return list(found.values())
 
     def _ask(
         self, number: int, checkpoint: Checkpoint, note: bytes, prove: Prove

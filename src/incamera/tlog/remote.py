@@ -4,11 +4,9 @@
 from __future__ import annotations
 
 import re
-import threading
 from pathlib import Path
 
-from incamera.clock import monotonic
-from incamera.errors import InputError, UnavailableError
+from incamera.errors import InputError
 from incamera.tlog import merkle, tile
 from incamera.wire import Client
 
@@ -59,38 +57,17 @@ def _longest(path: str) -> int:
 
 
 class HttpWitness:
-    """A witness behind HTTP, of ours or of others.
+    """A witness behind HTTP, of ours or of others."""
 
-    One that lets us wait is left alone for a while: an append is as slow as its slowest witness,
-    and a machine that is cut off, unlike one that refuses, shows that only by silence.
-    """
-
-    def __init__(
-        self, url: str, *, ca: Path | None = None, seconds: float = 5.0, pause: float = 10.0
-    ) -> None:
-        """``url``: the submission prefix. ``pause``: seconds it is left alone after silence."""
+    def __init__(self, url: str, *, ca: Path | None = None, seconds: float = 5.0) -> None:
+        """``url``: the submission prefix; ``seconds`` it has to answer."""
         self._client = Client(url, ca=ca, seconds=seconds, attempts=1)
-        self._slow = min(1.0, seconds / 2)
-        self._pause = pause
-        self._lock = threading.Lock()
-        self._silent_until = 0.0
 
     def add_checkpoint(self, body: bytes) -> tuple[int, bytes]:
         """HTTP status and body; UnavailableError where it does not answer."""
-        begin = monotonic()
-        with self._lock:
-            if begin < self._silent_until:
-                raise UnavailableError(f"{self._client.where} did not answer a moment ago")
-        try:
-            answer = self._client.ask(
-                "POST", "add-checkpoint", body, limit=_NOTE, kind="application/octet-stream"
-            )
-        except UnavailableError:
-            now = monotonic()
-            if now - begin > self._slow:
-                with self._lock:
-                    self._silent_until = now + self._pause
-            raise
+        answer = self._client.ask(
+            "POST", "add-checkpoint", body, limit=_NOTE, kind="application/octet-stream"
+        )
         return answer.status, answer.body
 
     def close(self) -> None:

@@ -17,7 +17,8 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED as _FIRST
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 import stamina
@@ -35,6 +36,9 @@ from incamera.trustee import rules
 __all__ = ["Head", "Heads"]
 
 _QUIET = logging.NullHandler()
+_MOMENT = 1.0
+"""Seconds that the other witnesses get when a quorum has answered."""
+
 _PATIENCE = 5.0
 """Seconds: a tree that a witness has just cosigned is published when the others have, too."""
 
@@ -103,14 +107,24 @@ class Heads:
         self._asked = now
 
     def ask(self, origin: str) -> list[Head]:
-        """What each witness shows of the log ``origin``, verified and fresh, asked all at once.
+        """What the witnesses show of the log ``origin``, verified and fresh, asked all at once.
 
-        :class:`UnavailableError` if those that answer do not make the policy's quorum.
+        When a quorum has answered, the others have a second more: one that is cut off shows that
+        only by silence. :class:`UnavailableError` if those that answer do not make the quorum.
         """
-        with ThreadPoolExecutor(max(1, len(self._views)), "heads") as pool:
-            answers = list(pool.map(lambda name: self._one(name, origin), self._views))
+        pool = ThreadPoolExecutor(max(1, len(self._views)), "heads")
+        try:
+            pending = {pool.submit(self._one, name, origin) for name in self._views}
+            answers: list[Head | Error] = []
+            while pending:
+                some, pending = wait(pending, _MOMENT if self._enough(answers) else None, _FIRST)
+                answers += [call.result() for call in some]
+                if not some:
+                    break
+        finally:
+            pool.shutdown(wait=False)
         found = [each for each in answers if isinstance(each, Head)]
-        if not self._policy.quorum_met([each.witness for each in found]):
+        if not self._enough(answers):
             reasons = "; ".join(each.message for each in answers if isinstance(each, Error))
             raise UnavailableError(
                 f"{len(found)} of {len(self._views)} witnesses show how far the log has come, "
@@ -118,6 +132,10 @@ class Heads:
                 hint="nothing is decided until they answer; ask again",
             )
         return found
+
+    def _enough(self, answers: Sequence[Head | Error]) -> bool:
+        found = [each.witness for each in answers if isinstance(each, Head)]
+        return self._policy.quorum_met(found)
 
     def _one(self, name: str, origin: str) -> Head | Error:
         where = f"witness {name}"
