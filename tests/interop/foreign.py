@@ -178,12 +178,18 @@ def static_server(folder: Path) -> Iterator[str]:
 def incamera_serves(party: str, config: Path, *more: str) -> Iterator[str]:
     """``incamera serve`` as a process of its own; its address."""
     command = [sys.executable, "-m", "incamera", "serve", party, str(config), "--json", *more]
-    with (
-        config.with_suffix(".stderr").open("wb") as stderr,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr) as process,
-    ):
-        try:
+    said = config.with_suffix(".stderr")
+    for _ in range(3):  # on a busy machine a new log may wait too long for its witness: exit 6
+        with (
+            said.open("wb") as stderr,
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr) as process,
+        ):
             assert process.stdout is not None
-            yield str(json.loads(process.stdout.readline())["url"])
-        finally:
-            process.terminate()
+            if line := process.stdout.readline():
+                try:
+                    yield str(json.loads(line)["url"])
+                finally:
+                    process.terminate()
+                return
+        assert process.returncode == 6, said.read_text()
+    pytest.fail(said.read_text())
