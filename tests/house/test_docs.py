@@ -41,9 +41,16 @@ def test_every_option_in_a_command_of_a_page_exists(page: Path) -> None:
     for verb, rest in shown:
         if verb not in VERBS:
             continue
-        offered = CliRunner().invoke(cli, [verb, "--help"]).output
+        offered = "".join(CliRunner().invoke(cli, words).output for words in _helps(verb, rest))
         for option in re.findall(r"(?<![\w-])--[a-z-]+", rest):
             assert option in offered, f"{verb} {option}"
+
+
+def _helps(verb: str, rest: str) -> list[list[str]]:
+    """Ask the verb for help, and its step where it has steps: `incamera succession deal`."""
+    step = rest.split()[:1]
+    steps = step if step and re.fullmatch(r"[a-z]+", step[0]) else []
+    return [[verb, "--help"], *([[verb, *steps, "--help"]] if steps else [])]
 
 
 def test_the_readme_tells_the_story_in_three_commands_within_thirty_lines() -> None:
