@@ -10,11 +10,10 @@ desk's own reading of the log.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import click
 from click.core import ParameterSource
@@ -30,6 +29,9 @@ from incamera.sealing.keys import OpeningKey, SigningKey
 from incamera.tlog.fetch import Fetch
 from incamera.tlog.proof import Proof
 from incamera.vault import Row
+
+if TYPE_CHECKING:
+    from incamera.release.source import Fetched  # loads what reads recordings
 
 __all__ = ["Desk", "Kept", "Keys", "Shown", "with_desk"]
 
@@ -104,8 +106,8 @@ class Desk(Protocol):
         """The grant's envelope, not yet checked; or the trustee's error."""
         ...
 
-    def capsule(self, capsule: Digest) -> AbstractContextManager[Path]:
-        """The whole capsule in a file, for as long as it is needed."""
+    def capsules(self, wanted: Sequence[Digest]) -> Iterator[list[Fetched]]:
+        """Those capsules as files, in any order, some at a time; errors of each as they come."""
         ...
 
     def submit(self, entry: bytes) -> int:

@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from incamera import durable
 from incamera.cli.desk import Kept, Keys, Shown
@@ -26,6 +24,9 @@ from incamera.tlog.fetch import Fetch
 from incamera.tlog.proof import Proof
 from incamera.trustee import Trustee
 from incamera.vault import Row
+
+if TYPE_CHECKING:
+    from incamera.release.source import Fetched  # loads what reads recordings
 
 __all__ = ["HomeDesk"]
 
@@ -89,9 +90,12 @@ class HomeDesk:
             self._open[trustee] = self.home.trustee(trustee)
         return self._open[trustee].decide(request).envelope
 
-    def capsule(self, capsule: Digest) -> AbstractContextManager[Path]:
-        """The vault's own file."""
-        return contextlib.nullcontext(self.home.vault.path(capsule))
+    def capsules(self, wanted: Sequence[Digest]) -> Iterator[list[Fetched]]:
+        """The vault's own files."""
+        from incamera.release.source import Fetched
+
+        for name in wanted:
+            yield [Fetched(read_capsule(self.home.vault.path(name)))]
 
     def submit(self, entry: bytes) -> int:
         """Through the vault."""

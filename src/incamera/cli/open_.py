@@ -17,7 +17,8 @@ from incamera.ids import Digest
 from incamera.ledger.rows import Requested
 from incamera.recording.clip import unpack
 from incamera.release import Reader, Released, Source, release
-from incamera.release.dataset import Format
+from incamera.release.opening import Format
+from incamera.release.source import ahead
 from incamera.sealing.opening import open_as_owner
 
 __all__ = ["command", "open_request"]
@@ -33,7 +34,7 @@ def open_request(desk: Desk, asked: Requested, dest: Path, form: Format) -> Rele
             kept_grants(folder),
             capsules_of(desk, asked.entry),
             reader=Reader(keys.name, keys.signing, keys.opening),
-            source=Source(desk.state(), desk.capsule, desk.submit, desk.clock, desk.fetch),
+            source=Source(desk.state(), desk.capsules, desk.submit, desk.clock, desk.fetch),
             dest=dest,
             form=form,
             progress=advance,
@@ -62,18 +63,19 @@ def _as_owner(desk: Desk, dest: Path) -> list[Digest]:
         raise InputError(f"{dest}: exists already", hint="name a folder that does not exist yet")
     owner = desk.owner()
     draft = durable.folder(dest.with_name(f".{dest.name}.partial"))
-    opened = []
-    for row in desk.rows(status="kept"):
-        if row.owner != owner.name:
-            continue
-        clip = draft / row.digest[:16]
-        if not clip.exists():
-            bundle = clip.with_suffix(".tar")
-            with desk.capsule(row.digest) as path:
+    opened: list[Digest] = []
+    mine = [row.digest for row in desk.rows(status="kept") if row.owner == owner.name]
+    for group in ahead(desk.capsules(mine)):
+        for fetched in group:
+            name, path = fetched.capsule.digest, fetched.capsule.path
+            clip = draft / name[:16]
+            if not clip.exists():
+                bundle = clip.with_suffix(".tar")
                 open_as_owner(path, owner.opening, bundle)
-            unpack(bundle, clip)
-            durable.remove(bundle)
-        opened.append(row.digest)
+                unpack(bundle, clip)
+                durable.remove(bundle)
+            fetched.done()
+            opened.append(name)
     durable.move(draft, dest)
     return opened
 

@@ -13,11 +13,10 @@ The vault says where the log is. It need not be believed: a log counts by its si
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import stamina
 
@@ -30,7 +29,7 @@ from incamera.errors import InputError, IntegrityError, UnavailableError
 from incamera.ids import Digest, Name, digest
 from incamera.ledger.entries import RegionEntry
 from incamera.ledger.follower import Follower
-from incamera.ledger.request import GrantRequest
+from incamera.ledger.request import MAX_BATCH, GrantRequest
 from incamera.ledger.rows import Requested
 from incamera.ledger.state import State, leaf_digest
 from incamera.sealing.capsule import read_capsule
@@ -42,6 +41,9 @@ from incamera.tlog.proof import Proof
 from incamera.tlog.reader import LogReader
 from incamera.tlog.remote import HttpFetch
 from incamera.vault import Row
+
+if TYPE_CHECKING:
+    from incamera.release.source import Fetched  # loads what reads recordings
 
 __all__ = ["UrlDesk"]
 
@@ -140,39 +142,51 @@ class UrlDesk:
         found = self._vault.evidence(capsules)
         return [_checked(name, each) for name, each in zip(capsules, found, strict=True)]
 
-    @contextlib.contextmanager
-    def capsule(self, capsule: Digest) -> Iterator[Path]:
-        """The capsule, fetched whole; what an interrupted run left is completed, not fetched again.
+    def capsules(self, wanted: Sequence[Digest]) -> Iterator[list[Fetched]]:
+        """Small ones come together; of a large one, what an interrupted run left is completed.
 
-        Its file is removed at the end, and if it turns out to be false.
+        :class:`IntegrityError` for a capsule that is not the one it should be; its file is gone.
         """
-        path = durable.folder(self._folder / "capsules", 0o700) / capsule
-        self._fetch_capsule(capsule, path)
-        try:
-            yield path
-        except (InputError, IntegrityError):
-            path.unlink(missing_ok=True)  # so that the next run does not start from it
-            raise
-        path.unlink(missing_ok=True)
+        folder = durable.folder(self._folder / "capsules", 0o700)
+        for start in range(0, len(wanted), MAX_BATCH):
+            batch, large, small = wanted[start : start + MAX_BATCH], [], []
+            for name, data in self._vault.bundle(batch):
+                if not data or (folder / name).exists():
+                    large.append(name)
+                    continue
+                (folder / name).write_bytes(data)
+                small.append(self._fetched(name, folder / name))
+            yield small
+            for name in large:
+                self._complete(name, folder / name)
+                yield [self._fetched(name, folder / name)]
 
-    def _fetch_capsule(self, capsule: Digest, path: Path) -> None:
-        """Ask until all of it is here; then its header, shares and length must be right."""
-        if path.exists() and _is_whole(capsule, path):
+    def _complete(self, name: Digest, path: Path) -> None:
+        """Ask for the rest of a capsule, again and again while it does not come."""
+        if path.exists() and _is_whole(path):
             return
-        left_over = path.exists()
         for attempt in stamina.retry_context(on=UnavailableError, attempts=5, timeout=None):
             with attempt:
-                self._vault.download(capsule, path)
-        if not _is_whole(capsule, path):
-            path.unlink()
-            if left_over:  # it may have been what lay here before
-                self._vault.download(capsule, path)
-            if not (left_over and _is_whole(capsule, path)):
-                path.unlink(missing_ok=True)
-                raise IntegrityError(
-                    f"{self._vault.url}: what it sends is not capsule {capsule[:16]}...",
-                    hint="the vault's copy is damaged or false: tell its operator, and audit",
-                )
+                self._vault.download(name, path)
+
+    def _fetched(self, name: Digest, path: Path) -> Fetched:
+        """The file at ``path``, if it is capsule ``name``; opening checks its ciphertext."""
+        from incamera.release.source import Fetched
+
+        def done() -> None:
+            path.unlink(missing_ok=True)
+
+        try:
+            capsule = read_capsule(path)
+            if capsule.digest != name:
+                raise IntegrityError("it is another capsule")
+        except (InputError, IntegrityError) as error:
+            done()
+            raise IntegrityError(
+                f"{self._vault.url}: what it sends is not capsule {name[:16]}...: {error.message}",
+                hint="the vault's copy is damaged or false: tell its operator, and audit",
+            ) from error
+        return Fetched(capsule, done)
 
     def submit(self, entry: bytes) -> int:
         """Through the vault; where, as this desk reads the log itself."""
@@ -286,10 +300,11 @@ def _checked(name: Digest, found: Pieces) -> Shown:
     return Shown(name, found.envelope, header, found.wrapped)
 
 
-def _is_whole(name: Digest, path: Path) -> bool:
-    """True if all but the ciphertext is right, and that has its length; opening checks the rest."""
+def _is_whole(path: Path) -> bool:
+    """True if nothing is missing of what lies at ``path``."""
     try:
-        return read_capsule(path).digest == name
+        read_capsule(path)
+        return True  # noqa: TRY300
     except (InputError, IntegrityError):
         return False
 

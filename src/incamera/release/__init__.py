@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
-from incamera.release.dataset import Reader, Released, Source, release
+from incamera.release.dataset import Reader, Released, release
+from incamera.release.source import Fetched, Source
 
-__all__ = ["Reader", "Released", "Source", "release"]
+__all__ = ["Fetched", "Reader", "Released", "Source", "release"]

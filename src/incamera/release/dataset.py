@@ -9,32 +9,25 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from incamera import durable
-from incamera.clock import Clock
-from incamera.errors import InputError, PolicyError
+from incamera.errors import InputError, IntegrityError, PolicyError
 from incamera.ids import Digest, Name, digest
 from incamera.ledger.codec import encode
 from incamera.ledger.entries import DatasetEntry
 from incamera.ledger.holders import Holdings
 from incamera.ledger.manifest import DatasetFile, GrantPlace, Manifest
 from incamera.ledger.rows import Requested
-from incamera.ledger.state import State
-from incamera.recording.clip import unpack
-from incamera.release.mcap import export
-from incamera.release.shares import Sealed, Usable, gather, usable
-from incamera.sealing.capsule import read_capsule
+from incamera.release.opening import Format, Job, Opener, opening
+from incamera.release.shares import Sealed, gather, usable
+from incamera.release.source import Fetched, Source, ahead
 from incamera.sealing.keys import OpeningKey, SigningKey
-from incamera.tlog.fetch import Fetch
 
-__all__ = ["Format", "Reader", "Released", "Source", "release"]
+__all__ = ["Format", "Reader", "Released", "release"]
 
-Format = Literal["folder", "mcap"]
 Progress = Callable[[int, int, str], None]
 """Called with (capsules done, capsules in all, what is being opened)."""
 
@@ -46,17 +39,6 @@ class Reader:
     name: Name
     signing: SigningKey
     opening: OpeningKey
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where a reader gets things: its own reading of the log, ciphertext, and a way to the log."""
-
-    state: State
-    capsule: Callable[[Digest], AbstractContextManager[Path]]
-    submit: Callable[[bytes], int]
-    clock: Clock
-    fetch: Fetch  # public files; what is fetched is checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +79,10 @@ def release(
     draft = durable.folder(dest.with_name(f".{dest.name}.{request[:8]}.partial"))
     work = _Work(source, reader, draft, form)
     granted = gather(request, answers, source.state)
-    opened, missing, faults = [], [], []
     wanted = sorted(set(capsules))
-    for number, capsule in enumerate(wanted):
-        if progress:
-            progress(number, len(wanted), capsule[:16])
-        try:
-            faults += work.open(capsule, granted.shares.get(capsule, {}), request)
-            opened.append(capsule)
-        except PolicyError as error:
-            missing.append(f"{capsule[:16]}: {error.message}")
+    with opening(len(wanted)) as opener:
+        work.open(wanted, granted.shares, request, opener, progress)
+    opened, missing = work.opened, work.missing
     if not opened:
         shutil.rmtree(draft)
         raise PolicyError(
@@ -116,7 +92,8 @@ def release(
     manifest = work.manifest(requested, opened, tuple(sorted(granted.places)))
     entry = work.publish(manifest, requested)
     durable.move(draft, dest)
-    return Released(dest, digest(manifest), entry, tuple(opened), tuple(missing), tuple(faults))
+    faults = tuple(work.faults)
+    return Released(dest, digest(manifest), entry, tuple(sorted(opened)), tuple(missing), faults)
 
 
 class _Work:
@@ -127,27 +104,61 @@ class _Work:
         self._clips = durable.folder(draft / "clips")
         self._reports: set[Digest] = set()
         self._holdings = Holdings(source.state, source.fetch)
+        self._ours: dict[Path, tuple[Fetched, Digest]] = {}  # being opened, by clip folder
+        self.opened: list[Digest] = []
+        self.missing: list[str] = []
+        self.faults: list[str] = []
 
-    def open(self, capsule: Digest, sealed: Sealed, request: Digest) -> list[str]:
-        if self._source.state.erased(capsule):
-            raise PolicyError("erased")
-        final = self._clips / capsule[:16]
-        with self._source.capsule(capsule) as path:
-            header = read_capsule(path).header
-            leaf, key = bytes.fromhex(request), self._reader.opening
-            found = usable(capsule, header, sealed, key, leaf, self._holdings)
-            self._reports.add(header.report)
-            if not final.exists():
-                self._unpack(path, found, final)
-        if self._form == "mcap" and not (mcap := final.with_suffix(".mcap")).exists():
-            export(final, mcap)
-        return found.faults
+    def open(
+        self,
+        wanted: Sequence[Digest],
+        sealed: Mapping[Digest, Sealed],
+        request: Digest,
+        opener: Opener,
+        progress: Progress | None,
+    ) -> None:
+        """Open all that can be; what cannot is named in ``missing``."""
+        there = []
+        for name in wanted:
+            if self._source.state.erased(name) is not None:
+                self.missing.append(f"{name[:16]}: erased")
+            else:
+                there.append(name)
+        try:
+            for group in ahead(self._source.capsules(there)):
+                for fetched in group:
+                    job = self._job(fetched, sealed.get(fetched.capsule.digest, {}), request)
+                    for done in opener.add(job) if job else ():
+                        self._done(done)
+                    if progress:
+                        progress(len(self.opened), len(wanted), fetched.capsule.digest[:16])
+            for done in opener.finish():
+                self._done(done)
+        except IntegrityError:
+            for fetched, _ in self._ours.values():
+                fetched.done()  # false ciphertext must not be what the next run begins with
+            raise
 
-    def _unpack(self, path: Path, found: Usable, final: Path) -> None:
-        bundle = final.with_suffix(".tar")
-        found.open(path, bundle)
-        unpack(bundle, final)
-        durable.remove(bundle)
+    def _job(self, fetched: Fetched, sealed: Sealed, request: Digest) -> Job | None:
+        """What is to be opened with which shares; None if there are too few."""
+        capsule, leaf = fetched.capsule, bytes.fromhex(request)
+        try:
+            key = self._reader.opening
+            found = usable(capsule.digest, capsule.header, sealed, key, leaf, self._holdings)
+        except PolicyError as error:
+            self.missing.append(f"{capsule.digest[:16]}: {error.message}")
+            fetched.done()
+            return None
+        self.faults += found.faults
+        final = self._clips / capsule.digest[:16]
+        self._ours[final] = (fetched, capsule.header.report)
+        return Job(capsule.path, found, final, self._form)
+
+    def _done(self, job: Job) -> None:
+        fetched, report = self._ours.pop(job.final)
+        fetched.done()
+        self._reports.add(report)
+        self.opened.append(fetched.capsule.digest)
 
     def manifest(
         self, requested: Requested, opened: list[Digest], places: tuple[GrantPlace, ...]
