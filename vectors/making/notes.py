@@ -30,6 +30,7 @@ from making.base import (
 )
 
 TEXT = b"a note\n"
+ORDER = 2**252 + 27742317777372353535851937790883648493  # of Ed25519's group
 A, B = NoteKey("a.example", 1), NoteKey("b.example", 1)
 
 
@@ -64,6 +65,10 @@ def notes() -> Iterator[Vector]:
     yield bad("notes/tab", note(b"a\tnote\n", A), "a control character other than LF", **keys)
     yield bad("notes/crlf", plain.replace(b"\n", b"\r\n"), "CR is a control character", **keys)
     yield bad("notes/not-utf8", note(b"a \xff note\n", A), "not UTF-8", **keys)
+    raw = A.signature(TEXT)
+    more = (int.from_bytes(raw[32:], "little") + ORDER).to_bytes(32, "little")
+    malleable = TEXT + b"\n" + line(A.name, A.id + raw[:32] + more)
+    yield bad("notes/s-plus-order", malleable, "Ed25519 S is not below the group's order", **keys)
     hyphen = plain.replace("—".encode(), b"-")
     yield bad("notes/hyphen", hyphen, "U+002D where U+2014 must be", **keys)
     yield bad("notes/two-spaces", plain.replace(b".example ", b".example  "), "two spaces", **keys)
