@@ -17,7 +17,8 @@ import fcntl
 import glob
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,6 +28,7 @@ __all__ = [
     "append",
     "atomic",
     "create",
+    "create_all",
     "folder",
     "lock",
     "move",
@@ -36,6 +38,10 @@ __all__ = [
     "sweep",
     "write",
 ]
+
+
+_AT_ONCE = 8
+"""Files synced at the same time: a journalling file system commits them together."""
 
 
 def _sync_folder(path: Path) -> None:
@@ -74,7 +80,7 @@ def folder(path: Path, mode: int = 0o755) -> Path:
 @contextlib.contextmanager
 def atomic(path: Path, *, mode: int = 0o644) -> Iterator[BinaryIO]:
     """A file to write that appears at ``path`` whole, on a clean exit, or not at all."""
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
+    temporary = _temporary(path)
     with _disk(path):
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
         try:
@@ -119,6 +125,53 @@ def create(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         return
     folder(path.parent)
     write(path, data, mode=mode)
+
+
+def create_all(files: Sequence[tuple[Path, bytes]], *, mode: int = 0o644) -> None:
+    """As :func:`create` for each of ``files``, in about the time that one takes.
+
+    All are written and synced, several at a time, before the first gets its name; then each
+    folder is synced once. A crash leaves some of them, each whole.
+    """
+    new = []
+    for path, data in files:
+        if not path.exists():
+            folder(path.parent)
+            new.append((path, data))
+        elif path.read_bytes() != data:
+            raise IntegrityError(f"{path}: exists already with other bytes and must never change")
+    folders = dict.fromkeys(path.parent for path, _ in files)
+    staged = [(_temporary(path), path, data) for path, data in new]
+    with ThreadPoolExecutor(_AT_ONCE, "durable") as pool:
+        writes = [pool.submit(_stage, *one, mode) for one in staged]
+        try:
+            for each in writes:
+                each.result()
+            for temporary, path, _ in staged:
+                with _disk(path):
+                    temporary.replace(path)
+        except BaseException:
+            wait(writes)
+            for temporary, _, _ in staged:
+                temporary.unlink(missing_ok=True)
+            raise
+        for path, sync in [(path, pool.submit(_sync_folder, path)) for path in folders]:
+            with _disk(path):
+                sync.result()
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
+
+
+def _stage(temporary: Path, path: Path, data: bytes, mode: int) -> None:
+    """``data`` on disk, without its name yet."""
+    with _disk(path):
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def append(path: Path, line: bytes) -> None:

@@ -15,7 +15,8 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,14 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
         "write",
         lambda path, data, mode=0o644: faults.step(lambda: write(path, data, mode=mode)),
     )
+    create_all = durable.create_all
+
+    def one_by_one(files: Sequence[tuple[Path, bytes]]) -> None:
+        """Each tile a step: a crash leaves those before it."""
+        for each in files:
+            faults.step(partial(create_all, [each]))
+
+    monkeypatch.setattr(durable, "create_all", one_by_one)
     yield faults
     assert all(len(roots) == 1 for roots in faults.roots.values()), "two roots for one size"
 

@@ -231,7 +231,10 @@ class Log:
         if published:
             self._check_published(published.checkpoint, tree)
         memory = _Memory(tree, edge, storage.read_tail(self._public, edge), batch, published)
+        for path in (self._state / "tree", self._state / "batch", self._public / "checkpoint"):
+            durable.sweep(path)
         if batch and batch.first == tree.size:
+            storage.sweep(self._public)
             self._integrate(memory, batch)
         elif batch and batch.end != tree.size:
             raise IntegrityError(f"{self._state}: tree and batch are not of one time")

@@ -19,7 +19,7 @@ from incamera.tlog import merkle, tile
 from incamera.tlog.edge import RightEdge, edge_widths
 from incamera.tlog.fetch import FolderFetch
 
-__all__ = ["Batch", "Tree", "collect", "read_edge", "read_tail", "write_tiles"]
+__all__ = ["Batch", "Tree", "collect", "read_edge", "read_tail", "sweep", "write_tiles"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,25 +106,33 @@ def read_tail(public: Path, edge: RightEdge) -> list[bytes]:
 
 
 def write_tiles(public: Path, edge: RightEdge, tail: list[bytes], entries: Sequence[bytes]) -> None:
-    """Extend ``edge`` and ``tail`` by ``entries`` and write each tile and bundle that changed."""
+    """Extend ``edge`` and ``tail`` by ``entries`` and write each tile and bundle that changed.
+
+    All of them are on disk when this returns; after a crash, some, and each of them whole.
+    """
+    files: list[tuple[Path, bytes]] = []
+
+    def put(level: int, index: int, width: int, data: bytes) -> None:
+        files.append((public / tile.path(level, index, width), data))
+
     for entry in entries:
         tail.append(entry)
         for level, index, hashes in edge.append(merkle.leaf_hash(entry)):
             if level == 0:
-                _create(public, tile.ENTRIES, index, tile.WIDTH, tile.encode_bundle(tail))
+                put(tile.ENTRIES, index, tile.WIDTH, tile.encode_bundle(tail))
                 tail.clear()
-            _create(public, level, index, tile.WIDTH, b"".join(hashes))
+            put(level, index, tile.WIDTH, b"".join(hashes))
     if tail:
-        index = edge.size // tile.WIDTH
-        _create(public, tile.ENTRIES, index, len(tail), tile.encode_bundle(tail))
+        put(tile.ENTRIES, edge.size // tile.WIDTH, len(tail), tile.encode_bundle(tail))
     for level, index, hashes in edge.partials():
-        _create(public, level, index, len(hashes), b"".join(hashes))
+        put(level, index, len(hashes), b"".join(hashes))
+    durable.create_all(files)
 
 
-def _create(public: Path, level: int, index: int, width: int, data: bytes) -> None:
-    path = public / tile.path(level, index, width)
-    durable.folder(path.parent)
-    durable.create(path, data)
+def sweep(public: Path) -> None:
+    """Remove what a writer that died left half-written among the tiles. Under the log's lock."""
+    for left in (public / "tile").rglob(".*.tmp"):
+        left.unlink(missing_ok=True)
 
 
 def collect(public: Path, first: int, end: int) -> None:
