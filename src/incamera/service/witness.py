@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from incamera.clock import Clock
-from incamera.errors import IntegrityError
+from incamera.errors import InputError, IntegrityError
 from incamera.ids import digest
 from incamera.service.answers import HANDLERS, problem
 from incamera.service.guard import Pool, read_body
@@ -32,6 +32,10 @@ def open_witness(settings: WitnessSettings, clock: Clock) -> Starlette:
     logs = {}
     for vkey in settings.logs:
         verifier = Verifier.parse(vkey)
+        if verifier.name in logs:
+            raise InputError(
+                f"two keys for the log {verifier.name!r:.80}", hint="a log here has one key"
+            )
         logs[verifier.name] = verifier
     witness = Witness(settings.state, load_cosigner(settings.key), logs, clock)
     return witness_app(witness, logs)
