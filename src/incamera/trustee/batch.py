@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from incamera.errors import Error, IntegrityError
+from incamera.errors import Error, IntegrityError, UnavailableError
 from incamera.ids import Digest, Name
 from incamera.ledger.codec import Signed
 from incamera.ledger.entries import RegionEntry, RequestEntry
@@ -53,7 +53,6 @@ class _Case:
 
     asked: GrantRequest
     outcome: Grant | Error | None = None  # None while it is still being decided
-    told: bool = False  # its refusal was handed on to be logged
     leaf: Digest = field(init=False)
     signed: Signed = field(init=False)
     entry: RequestEntry = field(init=False)
@@ -115,7 +114,7 @@ class Batch:
         self._look_anew()
         self._all(self._remember)
         self._each(self._answer)
-        trace.append_refusals(self._desk, self._refusals())
+        trace.append_refusals(self._desk, self._refused())
         return [case.outcome for case in self._cases if case.outcome is not None]
 
     @property
@@ -157,14 +156,9 @@ class Batch:
                     public=False,
                 )
 
-    def _refusals(self) -> list[bytes]:
-        """The public entries for what was refused since this was last called."""
-        refused: list[tuple[Digest, RefusedError]] = []
-        for case in self._cases:
-            if isinstance(case.outcome, RefusedError) and not case.told:
-                case.told = True
-                refused.append((case.leaf, case.outcome))
-        return trace.refusals(self._desk, refused)
+    def _refused(self) -> list[tuple[Digest, RefusedError]]:
+        outcomes = ((case, case.outcome) for case in self._cases)
+        return [(case.leaf, why) for case, why in outcomes if isinstance(why, RefusedError)]
 
     # The request
 
@@ -303,17 +297,19 @@ class Batch:
             case.intents.update(made[id(first)] for first in firsts if first is not None)
 
     def _publish(self) -> None:
-        """All entries of the batch go into the log at once; refusals take the same way."""
+        """All grant entries of the batch go into the log at once."""
         waiting = {each for case in self._open() for each in case.intents}
         unseen = [self._intents[each] for each in sorted(waiting)]
         entries = [each.entry for each in unseen if each.index is None]
         try:
-            trace.append_unlogged(self._desk, entries, self._refusals())
+            trace.append_unlogged(self._desk, entries)
         except IntegrityError as error:  # the log is not what it was: nobody is answered
             for case in self._open():
                 case.outcome = error
-        except Error as error:
+        except UnavailableError as error:
             self._untraced = error
+        except Error as error:  # not the reader's to mend
+            self._untraced = UnavailableError(f"the log did not take our entry: {error.message}")
 
     def _remember(self) -> None:
         """Commit where each entry was seen in the log: what the log says of it does not count."""

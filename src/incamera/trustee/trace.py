@@ -14,7 +14,7 @@ from incamera.ledger.state import leaf_digest
 from incamera.trustee.desk import Desk
 from incamera.trustee.rules import RefusedError
 
-__all__ = ["announce_freeze", "append_refusals", "append_unlogged", "grant_entry", "refusals"]
+__all__ = ["announce_freeze", "append_refusals", "append_unlogged", "grant_entry"]
 
 _MAX_REASON = 300
 
@@ -35,30 +35,28 @@ def grant_entry(
     return encode(entry, desk.keys.signing)
 
 
-def append_unlogged(desk: Desk, entries: Iterable[bytes], refused: list[bytes]) -> None:
+def append_unlogged(desk: Desk, entries: Iterable[bytes]) -> None:
     """Append those entries that the log does not show yet, all at once, and read it again."""
     new = [each for each in entries if desk.state.index_of(leaf_digest(each)) is None]
     if new:
-        desk.append([*new, *refused])
+        desk.append(new)
         desk.follow()
-    else:
-        append_refusals(desk, refused)
 
 
-def append_refusals(desk: Desk, entries: list[bytes]) -> None:
-    """A refusal stands without the log: what is not taken now is logged when asked again."""
+def append_refusals(desk: Desk, refused: Iterable[tuple[Digest, RefusedError]]) -> None:
+    """Say in public that requests (by leaf hash) are refused, once for each request and code.
+
+    Only of requests that stand in the log, and only where the request itself is at fault. A
+    refusal stands without its entry: what the log does not take now is said when asked again.
+    """
     try:
-        if entries:
+        if entries := _refusals(desk, refused):
             desk.append(entries)
     except Error:
         return
 
 
-def refusals(desk: Desk, refused: Iterable[tuple[Digest, RefusedError]]) -> list[bytes]:
-    """The public entries for refusals, once for each request and code.
-
-    Only for requests that stand in the log, and only where the request itself is at fault.
-    """
+def _refusals(desk: Desk, refused: Iterable[tuple[Digest, RefusedError]]) -> list[bytes]:
     entries: dict[tuple[Digest, str], bytes] = {}
     for leaf, refusal in refused:
         said = (leaf, refusal.code)

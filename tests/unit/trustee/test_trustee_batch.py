@@ -144,7 +144,7 @@ def test_bad_requests_change_nothing_for_the_others(world: World) -> None:
             world.trustees["ch"].decide(asked)
     refused = [str(each.code) for each in world.state().refusals() if each.trustee == "ch"]
     assert refused == ["forbidden", "expired", "erased"]
-    assert append.calls == [2 + 3]  # refusals go into the same batch of the log
+    assert append.calls == [2, 3]  # refusals go last: a grant does not wait for them
     assert len(list(world.state().grants())) == 2
 
 
@@ -312,6 +312,17 @@ def test_a_log_that_takes_nothing_stops_only_what_waits_for_it(
     assert len(granted(again)) == 3
     assert [each.count for each in world.state().grants()] == [1, 1, 1]
     assert list(world.state().findings()) == []
+
+
+def test_a_log_that_refuses_a_grant_entry_is_not_the_readers_fault(world: World) -> None:
+    """Whatever the way into the log says, the reader is told to ask again, not to mend."""
+
+    def refusing(_entries: Sequence[bytes]) -> None:
+        raise PolicyError("this entry would have no effect")
+
+    (answer,) = trustee(world, append=refusing).decide_many(asks(world, wishes(world, 1)))
+    assert isinstance(answer, UnavailableError)
+    assert "would have no effect" in answer.message
 
 
 def test_a_batch_that_the_witnesses_delayed_counts_once(world: World) -> None:
