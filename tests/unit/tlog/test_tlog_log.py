@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from incamera.clock import FixedClock
 from incamera.errors import InputError, IntegrityError, UnavailableError
-from incamera.tlog import FolderFetch, Log, LogReader, Policy, Proof, Signer, merkle, tile
+from incamera.tlog import FolderFetch, Log, LogReader, Policy, Proof, Signer, Witness, merkle, tile
 from incamera.tlog.checkpoint import Checkpoint
+from incamera.tlog.keys import generate_cosigner
 from incamera.tlog.log import Appended, WitnessClient
 from incamera.tlog.note import sign
-from world_tlog import START, LogWorld, check_log, ed25519_key, log_world
+from world_tlog import ORIGIN, START, LogWorld, check_log, ed25519_key, log_world
 
 
 @pytest.fixture
@@ -458,3 +460,28 @@ def test_reader_remembers_few_trees(world: LogWorld) -> None:
     with pytest.raises(InputError):
         reader.inclusion(0, 1)
     assert reader.inclusion(0, 12)
+
+
+def test_old_and_post_quantum_witnesses_make_one_quorum(tmp_path: Path) -> None:
+    """An Ed25519 and an ML-DSA-44 witness cosign, remember, and refuse a fork alike."""
+    clock, signer = FixedClock(START), Signer(ORIGIN, ed25519_key("log"))
+    cosigners = [
+        generate_cosigner("witness.example/new", ml_dsa=True),
+        generate_cosigner("witness.example/old"),
+    ]
+    lines = "".join(f"witness w{n} {each.vkey}\n" for n, each in enumerate(cosigners))
+    policy = Policy.parse(f"log {signer.vkey}\n{lines}group g all w0 w1\nquorum g\n")
+
+    def witnesses() -> list[Witness]:
+        logs = {ORIGIN: signer.verifier}
+        return [Witness(tmp_path / each.name, each, logs, clock) for each in cosigners]
+
+    places = tmp_path / "public", tmp_path / "state"
+    log = Log.create(*places, signer, witnesses(), policy, clock)
+    log.append(entries(0, 300))
+    again = Log(*places, signer, witnesses(), policy, clock)
+    again.append(entries(300, 301))
+    assert dict(again.checkpoint().times) == {"w0": START, "w1": START}
+    assert Proof.parse(again.proof(300)).verify(entries(300, 301)[0], policy)
+    fork = sign(Checkpoint(ORIGIN, 301, b"x" * 32).text, [signer])
+    assert {each.add_checkpoint(b"old 301\n\n" + fork)[0] for each in witnesses()} == {422}
