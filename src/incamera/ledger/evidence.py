@@ -30,6 +30,7 @@ __all__ = [
     "check_fork",
     "found",
     "keep",
+    "keep_file",
     "keep_split",
     "parse_evidence",
     "places",
@@ -59,18 +60,12 @@ def keep(folder: Path, ours: bytes, theirs: bytes, seen: int) -> Digest:
 
     ``seen`` is the POSIX time it was noticed. The first proof stays, and is enough.
     """
-    if kept := found(folder):
-        return digest(kept[0].read_bytes())
     notes = {"ours": base64_text(ours), "theirs": base64_text(theirs)}
-    data = canonical({"v": 1, "seen": seen, **notes})
-    durable.create(folder / f"{digest(data)}{_SUFFIX}", data)
-    return digest(data)
+    return keep_file(folder, canonical({"v": 1, "seen": seen, **notes}))
 
 
 def keep_split(folder: Path, ours: bytes, theirs: bytes, split: Split, seen: int) -> Digest:
     """As :func:`keep`, for notes of two sizes."""
-    if kept := found(folder):
-        return digest(kept[0].read_bytes())
     where = {
         "hashes": [base64_text(each) for each in split.hashes],
         "at": split.at,
@@ -78,7 +73,13 @@ def keep_split(folder: Path, ours: bytes, theirs: bytes, split: Split, seen: int
         "proof": [base64_text(each) for each in split.proof],
     }
     notes = {"ours": base64_text(ours), "theirs": base64_text(theirs)}
-    data = canonical({"v": 2, "seen": seen, **notes, "split": where})
+    return keep_file(folder, canonical({"v": 2, "seen": seen, **notes, "split": where}))
+
+
+def keep_file(folder: Path, data: bytes) -> Digest:
+    """Keep an evidence file from elsewhere, which :func:`check_evidence` took, as it is."""
+    if kept := found(folder):
+        return digest(kept[0].read_bytes())
     durable.create(folder / f"{digest(data)}{_SUFFIX}", data)
     return digest(data)
 

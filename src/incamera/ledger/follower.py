@@ -166,3 +166,12 @@ class Follower:
         if self.folder is None:
             return None
         return evidence.keep(self.folder, ours, theirs, self._clock.now())
+
+    def convict(self, data: bytes) -> Digest | None:
+        """Keep somebody's evidence file, of any kind, and stop for good; its digest, if on disk.
+
+        :class:`InputError` if it is malformed, :class:`IntegrityError` if it proves nothing.
+        """
+        evidence.check_evidence(data, self.policy, "evidence")
+        self._forked = True
+        return None if self.folder is None else evidence.keep_file(self.folder, data)

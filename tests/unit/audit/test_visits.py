@@ -15,7 +15,9 @@ from incamera.ids import digest
 from incamera.ledger import evidence
 from incamera.ledger.codec import encode
 from incamera.ledger.entries import CapsuleEntry
-from incamera.tlog import FolderFetch, tile
+from incamera.ledger.follower import Follower
+from incamera.ledger.state import State
+from incamera.tlog import FolderFetch, LogReader, tile
 from incamera.tlog.fetch import Fetch
 from incamera.wire import MissingError
 from world import World
@@ -51,12 +53,28 @@ class Served:
         return self.inner(path)
 
 
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A region whose log has full level-0 tiles and more; for tests that append nothing."""
+    world = World(tmp_path_factory.mktemp("standing"))
+    world.append(*capsules(world, 0, 560))
+    return world
+
+
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    """A region whose log has a full level-0 tile and more."""
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
+    """That region; or one of its own, for a test that is marked as growing it."""
+    if request.node.get_closest_marker("usefixtures") is None:
+        found: World = request.getfixturevalue("standing")
+        return found
     world = World(tmp_path / "world")
     world.append(*capsules(world, 0, 560))
     return world
+
+
+@pytest.fixture
+def growing() -> None:
+    """Marks a test that appends to the log."""
 
 
 @pytest.fixture
@@ -84,6 +102,7 @@ def at_once(world: World) -> Report:
     return audit(FolderFetch(world.public), world.logs.policy.text, world.clock)
 
 
+@pytest.mark.usefixtures("growing")
 def test_a_mirror_is_the_log_as_served(world: World, visitor: Visitor) -> None:
     """Every tile, bundle and text of this size, byte for byte; and it passes an audit itself."""
     world.publish_policy(world.policy_text + "// again\n")
@@ -102,6 +121,7 @@ def test_a_mirror_is_the_log_as_served(world: World, visitor: Visitor) -> None:
     assert own.ok, own.findings
 
 
+@pytest.mark.usefixtures("growing")
 def test_a_second_visit_reads_only_what_is_new(
     world: World, served: Served, visitor: Visitor
 ) -> None:
@@ -240,7 +260,8 @@ def test_one_folder_mirrors_one_log(world: World, visitor: Visitor, tmp_path: Pa
 
 def forked(world: World, entries: list[bytes], name: str) -> Served:
     """Another view of the log, cosigned by witnesses gone bad."""
-    return Served(world.fork(entries, name).public)
+    folder = f"{name}-{len(list(world.home.iterdir()))}"
+    return Served(world.fork(entries, folder).public)
 
 
 @pytest.mark.parametrize("change", [-600, -200, -1, 0, 1, 200, 600])
@@ -270,6 +291,7 @@ def test_a_fork_leaves_one_file_that_anybody_can_check(
     assert len(evidence.found(visitor.evidence)) == 1
 
 
+@pytest.mark.usefixtures("growing")
 def test_a_log_that_went_back_is_told_as_that(world: World, visitor: Visitor) -> None:
     """An old copy of the very same log is an error, but no proof of a fork."""
     old = world.home / "old"
@@ -313,12 +335,35 @@ def test_evidence_that_proves_nothing(world: World, visitor: Visitor) -> None:
         # When it was seen, and the lines of witnesses, prove nothing and need not hold.
         assert pair == evidence.check_evidence(data, policy, "evidence")
     split = evidence.Split((bytes(32),), 0, bytes(32), ())
-    honest = world.home / "honest"
+    honest = visitor.folder / "honest"
     evidence.keep_split(honest, before, world.note(900, bytes(32)), split, 1)
     with pytest.raises(IntegrityError):
         evidence.check_evidence(evidence.found(honest)[0].read_bytes(), policy, "evidence")
 
 
+def test_a_follower_freezes_on_what_an_auditor_proved(world: World, visitor: Visitor) -> None:
+    """A proof of two sizes, handed to somebody who saw neither tree, closes for good."""
+    visitor.visit()
+    entries = [*world.entries(), b"more"]
+    entries[3] = b"another"
+    fork = forked(world, entries, "fork")
+    visit = made(world, fork, visitor.folder).visit()
+    assert visit.evidence is not None
+    reader = LogReader(FolderFetch(world.public), world.logs.policy)
+    follower = Follower(reader, State(), world.clock, folder=visitor.folder / "follower")
+    with pytest.raises(InputError):
+        follower.convict(b"{}")
+    assert not follower.frozen
+    assert follower.convict(visit.evidence.read_bytes()) == visit.evidence.name[:64]
+    assert follower.frozen
+    assert (
+        evidence.found(visitor.folder / "follower")[0].read_bytes() == visit.evidence.read_bytes()
+    )
+    with pytest.raises(IntegrityError):
+        follower.follow()
+
+
+@pytest.mark.usefixtures("growing")
 def test_late_trustees_and_missing_witnesses_are_told(world: World) -> None:
     """Keys that ended, keys that should be gone, a witness that keeps away: warnings with names."""
     world.logs.witnesses[1].down = True
