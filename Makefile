@@ -24,11 +24,18 @@ setup: .venv/ready  ## make the virtual environment (the others do it when neede
 demo: setup  ## the whole journey on a built-in sample drive; leaves ./demo to look at
 	$(BIN)/incamera demo --home $(DEMO)
 
-check: setup  ## ruff, mypy --strict, import contracts
+check: setup model  ## ruff, mypy --strict, import contracts, the protocol's model
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+model: setup  ## what must hold of the protocol holds in Spin, and each guard is needed
+	$(BIN)/python models/check
+
+INPUTS ?= 1000000
+fuzz: setup  ## a million inputs for every parser; stopped, it goes on where it was
+	$(BIN)/python -m fuzz --inputs $(INPUTS)
 
 test: check  ## the checks, then every test; ends with pytest's summary
 	$(BIN)/pytest -n 2 --dist worksteal
