@@ -34,12 +34,13 @@ def main() -> int:
     names = given.target or list(TARGETS)
     again = old_bugs(names)
     tallies = fuzz(names, given.inputs, given.jobs, given.state)
-    print(f"\n{'target':<18}{'inputs':>10}{'taken':>10}{'per CPU s':>11}{'slowest':>10}  bugs")
+    columns = f"{'inputs':>10}{'taken':>10}{'ways':>6}{'per CPU s':>11}{'slowest':>9}  bugs"
+    print(f"\n{'target':<17}{columns}")
     for name in names:
         each = tallies[name].summary()
         print(
-            f"{name:<18}{each['inputs']:>10,}{each['taken']:>10,}{each['per_cpu_s']:>11,}"
-            f"{each['slowest_ms']:>7} ms  {each['bugs']}"
+            f"{name:<17}{each['inputs']:>10,}{each['taken']:>10,}{each['ways_refused']:>6,}"
+            f"{each['per_cpu_s']:>11,}{each['slowest_ms']:>6} ms  {each['bugs']}"
         )
     bugs = again + sum(len(tallies[name].bugs) for name in names)
     said = {name: tallies[name].summary() for name in names}

@@ -4,18 +4,15 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from random import Random
 from typing import Any
 
 from fuzz import world
 from fuzz.sealing_parsers import file_of, folder, headers
 from fuzz.target import Target, law
 from fuzz.world import NOW, POLICY, hash_of, note, opening, secret, signing
-from incamera.encoding import base64_bytes, base64_text, canonical, parse_json
-from incamera.errors import Error, IntegrityError
+from incamera.errors import Error
 from incamera.ids import Digest, Name, Region, digest
 from incamera.ledger.codec import (
     capsule_list,
@@ -34,7 +31,6 @@ from incamera.ledger.entries import (
     RequestEntry,
     Seat,
 )
-from incamera.ledger.evidence import check_fork, parse_evidence
 from incamera.ledger.grant import Grant, SealedShare
 from incamera.ledger.manifest import DatasetFile, GrantPlace, Manifest, open_manifest
 from incamera.ledger.quick import CapsuleForm
@@ -200,42 +196,6 @@ def _manifest(data: bytes) -> None:
         )
 
 
-def _forks() -> Sequence[bytes]:
-    """Forks, and what is none: two notes each."""
-    one, other = note(5, secret("one")), note(5, secret("other"))
-    notes = [(one, other), (one, one), (note(4, secret("one")), one), (b"", b"\xff")]
-    return [_fork(ours, theirs) for ours, theirs in notes]
-
-
-def _fork(ours: bytes, theirs: bytes) -> bytes:
-    said = {"ours": base64_text(ours), "theirs": base64_text(theirs), "seen": NOW, "v": 1}
-    return canonical(said)
-
-
-def _evidence(data: bytes) -> None:
-    ours, theirs = parse_evidence(data, "evidence")
-    said = parse_json(data, "evidence")
-    law(type(said["v"]) is int and type(said["seen"]) is int, "a version or time that is no number")
-    law(_fork(ours, theirs).replace(b"%d" % NOW, b"%d" % said["seen"]) == data, "other evidence")
-    try:
-        check_fork(ours, theirs, POLICY)
-    except IntegrityError:
-        return
-    law(ours != theirs, "a note that contradicts itself")
-
-
-def _refork(data: bytes, rng: Random) -> bytes:
-    try:
-        value = json.loads(data)
-        for side in ("ours", "theirs"):
-            if isinstance(value[side], str) and rng.random() < 0.3:
-                shown = world.resign_note(base64_bytes(value[side], side), rng)
-                value[side] = base64_text(shown)
-        return canonical(value)
-    except (Error, ValueError, TypeError, KeyError, RecursionError):
-        return data
-
-
 def _list(data: bytes) -> None:
     """Named as a request would name it, so that the lines themselves are judged."""
     count = data.count(b"\n")
@@ -321,7 +281,6 @@ TARGETS = (
     Target("grant-request", "json", _grant_requests, _grant_request),
     Target("grant", "json", _grants, _grant, _signed_by("ch")),
     Target("manifest", "json", _manifests, _manifest, _signed_by("reader")),
-    Target("evidence", "json", _forks, _evidence, _refork),
     Target("capsule-list", "lines", lambda: [_LIST, _LIST[:65]], _list),
     Target("receipt", "lines", _receipts, _receipt, world.resign_behind),
     Target("paper", "bytes", _papers, _paper),

@@ -50,7 +50,7 @@ class Bug:
     """An input that made something other than our errors, and what."""
 
     target: str
-    data: bytes
+    data: bytes = field(repr=False)
     what: str
 
 
@@ -63,6 +63,7 @@ class Outcome:
     slowest: float = 0.0  # CPU seconds of one input
     cpu: float = 0.0
     bugs: list[Bug] = field(default_factory=list)
+    ways: set[str] = field(default_factory=set)  # in which inputs were refused
 
 
 def _stop(*_: object) -> None:
@@ -125,6 +126,7 @@ def batch(target: Target, number: int, count: int = BATCH) -> Outcome:
             pool.append(data)
         seen.add(answer)
     outcome.cpu = time.process_time() - begin
+    outcome.ways = seen - {""}
     return outcome
 
 

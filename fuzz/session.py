@@ -22,6 +22,8 @@ from incamera.ids import digest
 
 __all__ = ["Tally", "fuzz", "old_bugs"]
 
+_WAYS = 1_000  # of being refused, kept for each target
+
 
 @dataclass
 class Tally:
@@ -33,6 +35,7 @@ class Tally:
     slowest: float = 0.0
     cpu: float = 0.0
     bugs: list[str] = field(default_factory=list)
+    ways: list[str] = field(default_factory=list)
 
     def add(self, number: int, outcome: Outcome) -> None:
         """Count a batch."""
@@ -41,6 +44,7 @@ class Tally:
         self.refused += outcome.refused
         self.slowest = max(self.slowest, outcome.slowest)
         self.cpu += outcome.cpu
+        self.ways = sorted({*self.ways, *outcome.ways})[:_WAYS]
 
     @property
     def inputs(self) -> int:
@@ -52,6 +56,7 @@ class Tally:
         return {
             "inputs": len(self.done) * BATCH,
             "taken": self.taken,
+            "ways_refused": len(self.ways),
             "per_cpu_s": round(len(self.done) * BATCH / self.cpu) if self.cpu else 0,
             "slowest_ms": round(self.slowest * 1000, 1),
             "bugs": len(self.bugs),
