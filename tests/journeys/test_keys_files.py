@@ -6,7 +6,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import pty
 import shutil
+import sys
 import tarfile
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -107,6 +109,50 @@ def test_a_passphrase_closes_and_a_wrong_one_is_told(
         assert ran.exception.exit_code == 3
         assert "horse" not in ran.exception.message
     assert path.read_bytes() == closed
+
+
+def typed(arguments: list[str], words: list[str]) -> tuple[int, str]:
+    """Run ``incamera`` on a terminal of its own and type a word at each question."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-m", "incamera", *arguments])
+    shown, left = b"", list(words)
+    while True:
+        try:
+            got = os.read(terminal, 4096)
+        except OSError:
+            break
+        if not got:
+            break
+        shown += got
+        if (b"passphrase" in got or b"same again" in got) and left:
+            os.write(terminal, left.pop(0).encode() + b"\n")
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(status), shown.decode()
+
+
+def test_a_passphrase_is_asked_on_a_terminal_and_not_shown(tmp_path: Path) -> None:
+    """Twice for a new one; a slip of the finger changes nothing; a wrong one is exit code 3."""
+    path = tmp_path / "signing.key"
+    SigningKey.generate().save(path)
+    before = path.read_bytes()
+    protect, show = ["keys", "protect", str(path), "--passphrase"], ["keys", "show", str(path)]
+    code, shown = typed(protect, ["correct horse", "corect horse"])
+    assert code == 3, shown
+    assert "differ" in shown
+    assert path.read_bytes() == before
+    code, shown = typed(protect, ["correct horse", "correct horse"])
+    assert code == 0, shown
+    assert keyfile.protection(path.read_bytes()) == "passphrase"
+    code, shown = typed(show, ["correct horse"])
+    assert code == 0, shown
+    assert "closed to a passphrase" in shown
+    assert "horse" not in shown
+    code, shown = typed(show, ["wrong horse"])
+    assert code == 3, shown
+    assert "cannot be opened" in shown
+    assert "horse" not in shown
 
 
 def test_what_cannot_be_closed_is_left_alone(tmp_path: Path, recipient: str) -> None:
