@@ -35,7 +35,7 @@ __all__ = ["Answer", "Client", "MissingError", "RefusedError", "Stream", "proble
 PROBLEM = "application/problem+json"
 
 Sign = Callable[[str, str, bytes], str]
-"""From method, target (path and query) and body, the ``Authorization`` header of one call."""
+"""From method, target (path below the prefix, and query) and body, the ``Authorization`` header."""
 
 _CONNECT_SECONDS = 5.0
 _SLOWEST = 1 << 14  # bytes a second of an answer
@@ -223,7 +223,9 @@ class Client:
         )
         deadline = monotonic() + seconds
         if self._sign is not None:
-            target = request.url.raw_path.decode("ascii")
+            # Below our prefix: a proxy that serves the party there takes the prefix away.
+            prefix = httpx.URL(self.url).raw_path.removesuffix(b"/")
+            target = request.url.raw_path.removeprefix(prefix).decode("ascii")
             signed = body if isinstance(body, bytes) else b""
             request.headers["Authorization"] = self._sign(method, target, signed)
         try:

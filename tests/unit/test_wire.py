@@ -115,9 +115,9 @@ def test_a_body_that_drips_is_given_up(server: Server) -> None:
 
     server.behave = drip
     begin = time.monotonic()
-    with Client(server.url, seconds=0.3, attempts=1) as client:
-        with pytest.raises(UnavailableError, match="slowly"):
-            client.get("a", limit=2000)
+    client = Client(server.url, seconds=0.3, attempts=1)
+    with client, pytest.raises(UnavailableError, match="slowly"):
+        client.get("a", limit=2000)
     assert time.monotonic() - begin < 3
 
 
@@ -125,12 +125,12 @@ def test_silence_is_unavailable_and_asked_again() -> None:
     """A closed port, and one behind which nobody speaks."""
     with socket.create_server(("127.0.0.1", 0)) as mute:
         port = mute.getsockname()[1]
-        with Client(f"http://127.0.0.1:{port}", seconds=0.2, attempts=2) as client:
-            with pytest.raises(UnavailableError, match="does not answer"):
-                client.get("a", limit=10)
-    with Client(f"http://127.0.0.1:{port}", attempts=1) as client:
-        with pytest.raises(UnavailableError, match="does not answer") as caught:
+        client = Client(f"http://127.0.0.1:{port}", seconds=0.2, attempts=2)
+        with client, pytest.raises(UnavailableError, match="does not answer"):
             client.get("a", limit=10)
+    client = Client(f"http://127.0.0.1:{port}", attempts=1)
+    with client, pytest.raises(UnavailableError, match="does not answer") as caught:
+        client.get("a", limit=10)
     assert not isinstance(caught.value, MissingError)
 
 
@@ -178,7 +178,7 @@ def test_an_answer_becomes_the_error_it_stands_for(
 
 
 def test_a_call_is_signed_each_time_it_is_made(server: Server) -> None:
-    """The header is made from what is sent: method, target and body."""
+    """The header is made from what is sent: method, target below the prefix, and body."""
     server.behave = lambda handler: answer(handler, 200, b"")
     signed: list[tuple[str, str, bytes]] = []
 
@@ -188,7 +188,7 @@ def test_a_call_is_signed_each_time_it_is_made(server: Server) -> None:
 
     with Client(f"{server.url}/x", sign=sign) as client:
         client.send("POST", "y", b"z", limit=10, query={"q": 1})
-    assert signed == [("POST", "/x/y?q=1", b"z")]
+    assert signed == [("POST", "/y?q=1", b"z")]
     assert server.asked[0][3]["authorization"] == "DSSE abc"
 
 

@@ -27,6 +27,7 @@ from incamera.errors import Error, InputError, IntegrityError, PolicyError, Unav
 
 __all__ = [
     "HANDLERS",
+    "NothingError",
     "SlowError",
     "TooLargeError",
     "UnknownCallerError",
@@ -40,6 +41,12 @@ _STATUS = (
     (IntegrityError, 422),
     (UnavailableError, 503),
 )
+
+
+class NothingError(InputError):
+    """404: there is no such thing, or none that this caller may know of."""
+
+    status = 404
 
 
 class TooLargeError(InputError):

@@ -54,15 +54,20 @@ class Caller:
 
 
 class Callers:
-    """Reads the vault's state of the log beside the vault itself: what was committed, no more."""
+    """Reads the vault's state of the log beside the vault itself: what was committed, no more.
+
+    For any number of threads. Looking at a party that is known never waits for the log.
+    """
 
     def __init__(self, state: Path, fetch: Fetch, policy: Policy, clock: Clock) -> None:
         """``state``: the vault's ``state.db``."""
         self._state = State(state)
-        self._follower = Follower(LogReader(fetch, policy), self._state, clock)
-        self._clock = clock
         self._turn = threading.Lock()
+        #: Reads on through a connection of its own; ``_looking`` is held while it does.
+        self._follower = Follower(LogReader(fetch, policy), State(state), clock)
+        self._looking = threading.Lock()
         self._looked = 0.0
+        self._clock = clock
 
     def of(self, request: Request) -> Caller:
         """Who signed the call. Blocks. :class:`UnknownCallerError` if nobody enrolled did."""
@@ -71,27 +76,28 @@ class Callers:
             target += "?" + request.scope["query_string"].decode("ascii")
         header = request.headers.get("authorization", "")
         call = open_call(header, request.method, target, self._clock.now())
-        with self._turn:
-            found = self._find(call.key)
+        found = self._find(call.key)
         if found is None:
             raise UnknownCallerError("unenrolled", "the key that signed this call is not enrolled")
         return Caller(*found, call.body)
 
     def region(self) -> RegionEntry:
         """Entry 0 of the log; :class:`UnavailableError` while it was not read. Blocks."""
-        with self._turn:
-            if self._state.region is None:
-                self._look_again()
-            region = self._state.region
-        if region is None:
+        found = self._region()
+        if found is None and self._look_again():
+            found = self._region()
+        if found is None:
             raise UnavailableError("the log of this region is not founded yet")
-        return region
+        return found
 
     def is_car(self, key: bytes) -> bool:
         """True if a car with this key is enrolled. Blocks."""
-        with self._turn:
-            found = self._find(key)
+        found = self._find(key)
         return found is not None and found[0] == "car"
+
+    def _region(self) -> RegionEntry | None:
+        with self._turn:
+            return self._state.region
 
     def _find(self, key: bytes) -> tuple[str, str] | None:
         """Role and name of whose key it is; looked for again in the log, as it may be new."""
@@ -99,17 +105,22 @@ class Callers:
         return self._known(key) if found is None and self._look_again() else found
 
     def _known(self, key: bytes) -> tuple[str, str] | None:
-        region = self._state.region
-        if region is not None and key == region.operator_key:
-            return "operator", "operator"
-        party = self._state.holder(key)
+        with self._turn:
+            region = self._state.region
+            if region is not None and key == region.operator_key:
+                return "operator", "operator"
+            party = self._state.holder(key)
         return None if party is None else (party.role, party.name)
 
     def _look_again(self) -> bool:
-        """Read on in the log, once a second at most: who is unknown may be new."""
-        now = monotonic()
-        if now - self._looked < _LOOK_AGAIN:
+        """Read on in the log: who is unknown may be new. One at a time, once a second at most."""
+        if not self._looking.acquire(blocking=False):
             return False
-        self._looked = now
-        self._follower.follow()
-        return True
+        try:
+            if monotonic() - self._looked < _LOOK_AGAIN:
+                return False
+            self._looked = monotonic()
+            self._follower.follow()
+            return True
+        finally:
+            self._looking.release()

@@ -18,13 +18,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from starlette.exceptions import HTTPException
-
 from incamera.encoding import base64_text, decimal, exact_keys, parse_json
 from incamera.errors import InputError
 from incamera.ids import Digest, parse_digest
 from incamera.ledger.request import MAX_BATCH
 from incamera.sealing.capsule import read_capsule
+from incamera.service.answers import NothingError
 from incamera.service.callers import Caller
 from incamera.service.vaults import Vaults
 from incamera.vault import Row
@@ -67,7 +66,7 @@ class Catalogue:
         caller.only("operator", "reader", "trustee", "owner")
         row = self._vaults.row(name)
         if row is None or row.status == "pending" or not self._sees(caller, row):
-            raise HTTPException(404)
+            raise NothingError(f"there is no capsule {name}")
         return self._vaults.path(name)
 
     def evidence(self, caller: Caller, body: bytes) -> dict[str, Any]:

@@ -8,11 +8,14 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 
+from incamera.clock import monotonic
 from incamera.errors import Error
 from incamera.ids import Digest
 from incamera.vault import Row, Vault
 
 __all__ = ["Vaults"]
+
+_PAUSE = 1.0
 
 
 class Vaults:
@@ -29,21 +32,30 @@ class Vaults:
         self._reading = threading.Lock()
         self._writer: Vault | None = None
         self._reader: Vault | None = None
+        #: Why it could not be opened, and when: who waits does not try again one by one.
+        self._failed: tuple[float, Error] | None = None
 
     @property
     def writer(self) -> Vault:
         """For acts that take the vault's lock; any number of threads."""
         with self._opening:
-            if self._writer is None:
-                self._writer = self._make()
+            self._writer = self._writer or self._open()
             return self._writer
 
     def _opened(self) -> Vault:
         """For looks; under ``_reading``. Its rows are never those of a half-done transaction."""
         with self._opening:
-            if self._reader is None:
-                self._reader = self._make()
+            self._reader = self._reader or self._open()
             return self._reader
+
+    def _open(self) -> Vault:
+        if self._failed is not None and monotonic() - self._failed[0] < _PAUSE:
+            raise self._failed[1]
+        try:
+            return self._make()
+        except Error as error:
+            self._failed = (monotonic(), error)
+            raise
 
     def follow(self) -> None:
         """Read on in the log, and obey it."""
