@@ -18,6 +18,7 @@ import hashlib
 import os
 import stat
 import struct
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,8 @@ class Capsule:
         """
         hashed, left = hashlib.sha256(), self.header.payload.length
         with _reading(self.path) as file, Behind() as hashing:
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
+            if sys.platform == "linux":
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
             file.seek(self.payload_offset)
             while left and (chunk := file.read(min(left, PIECE))):
                 left -= len(chunk)
