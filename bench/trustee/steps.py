@@ -8,14 +8,15 @@ from collections.abc import Callable
 from typing import Any
 
 from incamera.trustee.batch import Batch
+from incamera.trustee.checks import Checks
 
 STEPS = {
-    "_parse": "parse the leaf",
+    "parse": "parse the leaf",
     "_follow": "follow the log (requests, others' grants)",
     "_witness": "checkpoints shown: quorum, fresh, our log",
-    "_request": "enrolment, inclusion, expiry, notice",
-    "_headers": "headers: car's signature, our share, policy's text",
-    "_permitted": "Cedar, erasures, expiry",
+    "request": "enrolment, inclusion, expiry, notice",
+    "headers": "headers: car's signature, our share, policy's text",
+    "permitted": "Cedar, erasures, expiry",
     "_quota_alone": "what was granted before; quota",
     "_unseal": "open our share (HPKE), commitment",
     "_reseal": "seal it to the recipient (HPKE)",
@@ -36,7 +37,8 @@ class Steps:
     def watch(self) -> None:
         """Put a clock round each step."""
         for name in STEPS:
-            setattr(Batch, name, self._timed(name, getattr(Batch, name)))
+            owner = Batch if hasattr(Batch, name) else Checks
+            setattr(owner, name, self._timed(name, getattr(owner, name)))
 
     def _timed(self, name: str, step: Callable[..., Any]) -> Callable[..., Any]:
         def timed(*given: Any) -> Any:
