@@ -56,8 +56,15 @@ def join(
         log = found.one("log").url
         serving.write_vault(folder, at, log, urls, policy=POLICY, token=TOKEN)
     elif card.role == "trustee":
-        log, vault = found.one("log").url, found.one("vault").url
-        serving.write_trustee(folder, at, card.name, log, vault, policy=POLICY)
+        serving.write_trustee(
+            folder,
+            at,
+            card.name,
+            log=found.one("log").url,
+            vault=found.one("vault").url,
+            witnesses={str(each.name): each.url for each in found.of("witness")},
+            policy=POLICY,
+        )
     return card, found
 
 

@@ -74,11 +74,20 @@ def write_vault(
 
 
 def write_trustee(
-    folder: Path, listen: str, name: Name, log: str, vault: str, *, policy: str
+    folder: Path,
+    listen: str,
+    name: Name,
+    *,
+    log: str,
+    vault: str,
+    witnesses: Mapping[str, str],
+    policy: str,
 ) -> Path:
-    """A trustee that follows the log, and submits its entries through the vault."""
+    """A trustee that follows the log, and asks the witnesses past it; URLs, witnesses' by name."""
     top: Table = {"listen": listen, "home": ".", "name": name, "policy": policy}
-    return _write(folder, top, ("[log]", {"url": log}), ("[vault]", {"url": vault}))
+    peers: list[tuple[str, Table]] = [("[log]", {"url": log}), ("[vault]", {"url": vault})]
+    peers += [("[[witness]]", {"name": each, "url": url}) for each, url in witnesses.items()]
+    return _write(folder, top, *peers)
 
 
 def write_token(path: Path, token: str | None = None) -> None:
@@ -108,13 +117,14 @@ def serve_home(home: Layout, policy: Policy, trustees: Sequence[Name]) -> None:
     write_vault(home.vault, vault, f"http://{log}", urls, policy=pinned, token=_BESIDE)
     for number, each in enumerate(seats, start=1):
         write_witness(home.witness(number), each, [verifier.vkey for verifier in policy.logs])
+    seen = {name: f"http://{each}" for name, each in zip(policy.witnesses, seats, strict=True)}
     for name, each in zip(trustees, sat, strict=True):
-        folder = home.trustee(name)
         write_trustee(
-            folder,
+            home.trustee(name),
             each,
             name,
-            f"http://{log}",
-            f"http://{vault}",
+            log=f"http://{log}",
+            vault=f"http://{vault}",
+            witnesses=seen,
             policy="../../public/tlog-policy",
         )
