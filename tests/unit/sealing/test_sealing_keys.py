@@ -116,3 +116,12 @@ def test_an_opening_key_of_another_length_or_modulus_is_refused() -> None:
     for bad in (b"", public[:-1], public + b"\0", b"\xff" * 1184 + public[-32:]):
         with pytest.raises(InputError):
             parse_opening_public(bad, "trustee")
+
+
+def test_an_opening_key_is_judged_the_same_wherever_it_comes_again() -> None:
+    """What was found good is remembered; what was refused is refused again, by its new place."""
+    good, weak = OpeningKey.generate().public, OpeningKey.generate().public[:-32] + bytes(32)
+    assert parse_opening_public(good, "here") is parse_opening_public(bytes(good), "there")
+    for where in ("here", "there"):
+        with pytest.raises(InputError, match=f"^{where}: not a usable"):
+            parse_opening_public(weak, where)
