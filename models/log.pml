@@ -193,7 +193,7 @@ inline forget() {
   }
 }
 
-/* code: src/incamera/tlog/cosigners.py::Witnesses.cosign "quorum_met" */
+/* code: src/incamera/tlog/cosigners.py::Witnesses._quorum "quorum_met" */
 #ifdef REPLAYED
 #define heard_by(i) (heard[i] || has(cosigned[i], d_tree) -> 1 : 0)
 #else

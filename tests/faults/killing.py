@@ -21,15 +21,39 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 from typing import Any, NoReturn
+
+from incamera.tlog import cosigners
 
 __all__ = ["DATA", "NAME", "SAY", "SYNC", "Child", "Fate", "preloaded"]
 
 SYNC, NAME, DATA, SAY = 1, 2, 4, 8
 _PATIENCE = 30  # seconds for one life
 Lines = Mapping[str, Connection]
+
+
+class Inline(Executor):
+    """Does at once what a pool would do in a thread.
+
+    This process must have no thread when it forks: what a thread holds at that moment (the lock
+    of a witness, say) the child would hold for as long as it lives.
+    """
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **more: Any) -> Future[Any]:
+        """Call ``fn`` now."""
+        done: Future[Any] = Future()
+        try:
+            done.set_result(fn(*args, **more))
+        except Exception as error:  # noqa: BLE001 # as a pool does
+            done.set_exception(error)
+        return done
+
+
+_POOL = cosigners.ThreadPoolExecutor
+cosigners.ThreadPoolExecutor = lambda *_: Inline()  # type: ignore[assignment,misc]
 
 
 class Fate:
@@ -136,6 +160,7 @@ class Child:
         faulthandler.enable()
         signal.signal(signal.SIGALRM, lambda *_: os.abort())
         signal.alarm(_PATIENCE)  # a child that hangs is a failure that says where
+        cosigners.ThreadPoolExecutor = _POOL  # type: ignore[misc]
         try:
             _arm(fate)
             act(lines)
