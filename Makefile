@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo
 
-.PHONY: help setup demo test check model fuzz bench docs clean
+.PHONY: help setup demo test check model fuzz interop bench docs clean
 .DEFAULT_GOAL := help
 
 help:  ## say what there is
@@ -45,8 +45,14 @@ bench: bench-journey bench-geofence bench-redaction bench-log bench-trustee benc
 bench-%: setup
 	$(BIN)/python -m bench.$*
 
+interop: setup  ## verifiers, witnesses and logs that others wrote, into .interop (0.5 GB), and their tests
+	$(PYTHON) -m venv .interop
+	.interop/bin/python -m pip install --quiet --disable-pip-version-check --ignore-requires-python -r tests/interop/requirements.txt
+	npm install --silent --prefix .interop @sigstore/verify@3.1.1 @noble/post-quantum@0.7.1
+	$(BIN)/pytest -q tests/interop
+
 docs: setup  ## check that every page of docs/ is true: links, commands, examples
 	$(BIN)/pytest -q tests/house
 
 clean:  ## remove what make made
-	rm -rf .venv build dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .interop build dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

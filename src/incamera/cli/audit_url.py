@@ -21,11 +21,11 @@ from incamera.audit.visit import Visit, Visitor
 from incamera.audit.watch import News, watch
 from incamera.cli import terminal
 from incamera.cli.audit import processes, told, told_demand, told_finding
+from incamera.cli.where import log_at
 from incamera.clock import SystemClock
 from incamera.errors import InputError, IntegrityError
 from incamera.ledger import evidence
 from incamera.tlog.policy import Policy
-from incamera.tlog.remote import HttpFetch
 
 __all__ = ["Far", "check_evidence"]
 
@@ -72,7 +72,7 @@ class Far:
                 text = self.policy.read_bytes()
             except OSError as error:
                 raise InputError(f"{self.policy}: cannot read: {error.strerror}") from error
-        fetch = HttpFetch(self.url, ca=self.ca, seconds=15.0)
+        fetch = log_at(self.url, ca=self.ca, seconds=15.0)
         with contextlib.ExitStack() as stack:
             stack.callback(fetch.close)
             folder = self.mirror

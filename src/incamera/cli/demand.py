@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from incamera.cli import terminal
-from incamera.cli.home import Home, home_option
+from incamera.cli.desk import Desk, with_desk
 from incamera.errors import InputError
 from incamera.ids import Digest, Name, digest, parse_digest, parse_name
 from incamera.ledger.codec import encode, parse_country, parse_text
@@ -73,7 +73,7 @@ def _day(text: str, now: int) -> str:
 
 
 @click.command("demand")
-@home_option
+@with_desk
 @click.option("--reference", required=True, help="Your number for it, such as de-2026-7.")
 @click.option("--authority", help="The office that demands, never a person's name.")
 @click.option("--country", help="Of the authority (ISO 3166).")
@@ -93,7 +93,7 @@ def _day(text: str, now: int) -> str:
 )
 @terminal.json_option
 def command(
-    root: Path,
+    desk: Desk,
     reference: str,
     authority: str | None,
     country: str | None,
@@ -108,19 +108,19 @@ def command(
     The entry is the operator's word, signed and for good: authority, country, date, the digest of
     the document, the outcome. It gives nobody anything: an authority that wants to read asks as a
     reader, and the policy in each capsule forbids governments. `incamera report` lists all.
+    With --url, --keys is the operator's folder.
 
     Example: incamera demand --home home --reference de-7 --authority "Amtsgericht Musterstadt"
     --country DE --date 2026-11-02 --document letter.pdf --outcome refused
     """
-    home = Home(root)
     name = Name(parse_name(reference, "--reference"))
-    before = _last(home.state(), name)
+    before = _last(desk.state(), name)
     where = None if country is None else parse_country(country.upper(), "--country")
-    day = None if dated is None else _day(dated, home.clock.now())
+    day = None if dated is None else _day(dated, desk.clock.now())
     office = None if authority is None else parse_text(authority, "--authority")
     entry = DemandEntry(
-        region=home.settings.region,
-        time=home.clock.now(),
+        region=desk.region().region,
+        time=desk.clock.now(),
         reference=name,
         authority=_same("authority", office, before),
         country=_same("country", where, before),
@@ -128,8 +128,8 @@ def command(
         scope=_scope(document, scope, before),
         outcome=outcome,
     )
-    data = encode(entry, home.operator)
-    index = home.vault.submit(data)
+    data = encode(entry, desk.operator())
+    index = desk.submit(data)
     told = {
         "entry": index,
         "digest": digest(data),
@@ -141,6 +141,6 @@ def command(
     lines = [
         f"demand {name} of {entry.authority} ({entry.country}), {entry.date}: {outcome}",
         f"  public for good as log entry {index}",
-        f"next: incamera report --home {root}",
+        f"next: incamera report {desk.words.partition(' --keys')[0]}",
     ]
     terminal.result(told, lines, as_json)

@@ -47,14 +47,14 @@ def _policy(fetch: Fetch, path: Path | None) -> Policy:
     return Policy.parse(text, str(path or "tlog-policy"))
 
 
-def _fetch(root: Path | None, public: Path | None, url: str | None) -> Fetch:
+def _fetch(root: Path | None, public: Path | None, url: str | None, ca: Path | None) -> Fetch:
     named = [each for each in (root, public, url) if each is not None]
     if len(named) != 1:
         raise InputError("name one of --home, --public and --url", hint="incamera report --help")
     if url is not None:
-        from incamera.tlog.remote import HttpFetch
+        from incamera.cli.where import log_at
 
-        return HttpFetch(url)
+        return log_at(url, ca=ca)
     folder = public if public is not None else Layout(root or Path()).public
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
@@ -78,7 +78,12 @@ _WRITERS = {"md": markdown, "html": page, "json": _json}
 @click.option(
     "--public", type=click.Path(path_type=Path), help="A copy of a public folder, or a mirror."
 )
-@click.option("--url", help="Where the log is served.")
+@click.option("--url", help="Where the log is served, or its vault.")
+@click.option(
+    "--ca",
+    type=click.Path(path_type=Path),
+    help="With --url: certificates (PEM) of the authority to believe for TLS.",
+)
 @click.option(
     "--policy",
     type=click.Path(path_type=Path),
@@ -97,6 +102,7 @@ def command(
     root: Path | None,
     public: Path | None,
     url: str | None,
+    ca: Path | None,
     policy: Path | None,
     form: Form | None,
     dest: Path | None,
@@ -110,7 +116,7 @@ def command(
 
     Example: incamera report --home home --to report.html
     """
-    fetch = _fetch(root, public, url)
+    fetch = _fetch(root, public, url, ca)
     made = transparency(fetch, _policy(fetch, policy), SystemClock())
     form = form or _FORMS.get(dest.suffix if dest else "", "md")
     text = _WRITERS[form](made)
