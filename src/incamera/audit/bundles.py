@@ -13,7 +13,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ from incamera.tlog.tree import fetch_tile
 __all__ = ["Job", "Looked", "look", "look_at_all"]
 
 _TOGETHER = 16  # bundles handed to a process at once
-_AHEAD = 3  # such hands for each process
+_AHEAD = 16  # such hands for each process: they work on while the tables are turned
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +88,27 @@ def look(fetch: Fetch, form: CapsuleForm | None, job: Job) -> Looked:
 _Told = tuple[int, list[tuple[int, bytes]], list[tuple[int, bytes]]]
 
 
-def _recognise(form: CapsuleForm | None, first: int, entries: Iterable[bytes]) -> _Told:
-    capsules, others = [], []
+def _recognise(form: CapsuleForm | None, first: int, entries: Sequence[bytes]) -> _Told:
+    capsules: list[tuple[int, bytes]] = []
+    others = []
+    read = form.read if form is not None else _nothing
+    stretch: list[bytes] = []
     for index, entry in enumerate(entries, first):
-        name = form.read(entry) if form is not None else None
-        if name is None:
-            others.append((index, entry))
-        else:
-            capsules.append((index, name))
+        name = read(entry)
+        if name is not None:
+            stretch.append(name)
+            continue
+        others.append((index, entry))
+        if stretch:
+            capsules.append((index - len(stretch), b"".join(stretch)))
+            stretch = []
+    if stretch:
+        capsules.append((first + len(entries) - len(stretch), b"".join(stretch)))
     return first, capsules, others
+
+
+def _nothing(_entry: bytes) -> None:
+    """Before entry 0 founded a region, no form is known."""
 
 
 def look_at_all(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import binascii
 import re
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ __all__ = ["CapsuleForm", "Run"]
 _HEAD = b'{"payload":"'
 _END = b'"}]}'
 _SIGNATURE = 88  # characters of base64: 64 bytes
+_HEADED = len(_HEAD)
+_FROM, _TO = -_SIGNATURE - len(_END), -len(_END)
 _PAE = b"DSSEv1 %d %s " % (len(ENTRY_TYPE), ENTRY_TYPE.encode("ascii"))
 
 
@@ -32,7 +35,8 @@ class Run:
     """Entries from index ``first`` on, looked at: those recognised, and all others as they are."""
 
     first: int
-    #: (index, capsule digest of 32 bytes) of each entry that :meth:`CapsuleForm.read` recognised.
+    #: Entries that :meth:`CapsuleForm.read` recognised: for each stretch of them the index of its
+    #: first, and their capsules' digests (32 bytes each), one after the other.
     capsules: Sequence[tuple[int, bytes]]
     #: (index, entry) of each other one.
     others: Sequence[tuple[int, bytes]]
@@ -60,27 +64,25 @@ class CapsuleForm:
     def read(self, entry: bytes) -> bytes | None:
         """The digest of the capsule that ``entry`` validly admits; None says nothing."""
         cut = len(entry) - self._tail
-        middle = entry[cut : -_SIGNATURE - len(_END)]
-        if cut < len(_HEAD) or middle != self._middle:
+        if (
+            entry[cut:_FROM] != self._middle
+            or not entry.startswith(_HEAD)
+            or not entry.endswith(_END)
+        ):
             return None
-        if not entry.startswith(_HEAD) or not entry.endswith(_END):
-            return None
-        payload = _decoded(entry[len(_HEAD) : cut])
-        signature = _decoded(entry[-_SIGNATURE - len(_END) : -len(_END)])
-        if payload is None or signature is None:
+        text, signed = entry[_HEADED:cut], entry[_FROM:_TO]
+        try:
+            payload, signature = a2b_base64(text), a2b_base64(signed)
+        except binascii.Error:
             return None
         said = self._payload.fullmatch(payload)
         if said is None or int(said[2]) > MAX_TIME:
             return None
+        # Canonical base64: the one way to write these bytes.
+        if b2a_base64(payload, newline=False) != text or (
+            b2a_base64(signature, newline=False) != signed
+        ):
+            return None
         if not ed25519.quickly(self._key, signature, b"%s%d %s" % (_PAE, len(payload), payload)):
             return None
         return bytes.fromhex(said[1].decode("ascii"))
-
-
-def _decoded(text: bytes) -> bytes | None:
-    """What canonical base64 says; None if ``text`` is not the one way to write it."""
-    try:
-        data = binascii.a2b_base64(text)
-    except binascii.Error:
-        return None
-    return data if binascii.b2a_base64(data, newline=False) == text else None

@@ -9,7 +9,7 @@ a finding, with the reason.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from incamera.errors import InputError, IntegrityError
@@ -22,15 +22,23 @@ from incamera.ledger.queries import Queries
 from incamera.ledger.quick import CapsuleForm, Run
 from incamera.ledger.rows import Admitted, Finding
 from incamera.tlog.frontier import Frontier
-from incamera.tlog.merkle import leaf_hash
+from incamera.tlog.merkle import HASH, leaf_hash
 
 __all__ = ["State", "leaf_digest"]
 
 _MAX_FINDING = 300
 _STAGED = (
     "CREATE TEMP TABLE IF NOT EXISTS staged "
-    "(at INTEGER PRIMARY KEY, digest BLOB NOT NULL, time INTEGER NOT NULL)"
+    "(at INTEGER PRIMARY KEY, names BLOB NOT NULL, time INTEGER NOT NULL)"
 )
+# Each capsule of each stretch that is staged.
+_EACH = (
+    "SELECT SUBSTR(names, i * 32 + 1, 32) AS digest, at + i AS at, time FROM staged CROSS JOIN "
+    "(WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?) "
+    "SELECT i FROM n) WHERE i * 32 < LENGTH(names)"
+)
+_MOST_STAGED = 1 << 20
+"""Capsules: enough that each page of the table is turned only once in a while."""
 
 
 def leaf_digest(entry: bytes) -> Digest:
@@ -115,11 +123,7 @@ class State(Queries):
             assert self._frontier is not None
             if run.first != self._frontier.size:
                 raise InputError(f"entry {run.first} handed in, {self._frontier.size} comes next")
-            rows = ((at, name, witnessed_time) for at, name in run.capsules)
-            if not self._staged:
-                self._database.run(_STAGED)
-            self._database.run_many("INSERT INTO staged VALUES (?, ?, ?)", rows)
-            self._staged += len(run.capsules)
+            self._stage(run.capsules, witnessed_time)
             folded = [self._fold(index, entry, witnessed_time) for index, entry in run.others]
             # A tree of leaves is also the tree of its equal complete subtrees.
             grown = Frontier(run.first >> run.height, self._frontier.hashes)
@@ -138,16 +142,29 @@ class State(Queries):
             self._form = form
         return form
 
+    def _stage(self, capsules: Sequence[tuple[int, bytes]], time: int) -> None:
+        if not self._staged:
+            self._database.run(_STAGED)
+        rows = ((at, names, time) for at, names in capsules)
+        self._database.run_many("INSERT INTO staged VALUES (?, ?, ?)", rows)
+        self._staged += sum(len(names) for _, names in capsules) // HASH
+        if self._staged >= _MOST_STAGED:
+            self._settle()
+
     def _settle(self) -> None:
         """Move the staged capsules into their table, in the table's order: one pass over it."""
         if not self._staged:
             return
-        said = self._staged
-        self._staged = 0
-        sql = "INSERT OR IGNORE INTO capsules SELECT digest, at, time FROM staged"
-        if self._database.run(f"{sql} ORDER BY digest, at") < said:
-            sql = "SELECT staged.at FROM staged JOIN capsules USING (digest)"
-            again = self._database.rows(f"{sql} WHERE capsules.at <> staged.at ORDER BY staged.at")
+        said, self._staged = self._staged, 0
+        row = self._database.one("SELECT MAX(LENGTH(names)) / 32 FROM staged")
+        longest = row[0] if row else 0
+        added = self._database.run(f"INSERT OR IGNORE INTO capsules {_EACH} ORDER BY 1, 2", longest)
+        if added < said:
+            again = self._database.rows(
+                f"SELECT said.at FROM ({_EACH}) AS said "  # noqa: S608 - a constant
+                "JOIN capsules USING (digest) WHERE capsules.at <> said.at ORDER BY said.at",
+                (longest,),
+            )
             for (index,) in list(again):
                 self._note(_repeat(index, CapsuleEntry.type))
         self._database.run("DELETE FROM staged")
