@@ -19,7 +19,6 @@ from incamera.clock import SystemClock
 from incamera.errors import InputError
 from incamera.ids import Name, Region, parse_name
 from incamera.ledger.codec import parse_country
-from incamera.service.settings import parse_listen
 
 __all__ = ["ROLES", "found", "join_region", "make", "party_options"]
 
@@ -66,7 +65,7 @@ def make(folder: Path, role: CardRole, given: dict[str, Any], as_json: bool) -> 
     """Keys and card of one party."""
     listen, url = given["listen"], given["url"]
     if listen is not None:
-        parse_listen(listen, "--listen")
+        _check_address(listen)
         url = url or f"http://{listen}"
     country = given["country"]
     plan = PartyPlan(
@@ -114,7 +113,7 @@ def found(folder: Path, rules: Rules, cards: Sequence[Path], as_json: bool) -> N
 def join_region(folder: Path, path: Path, listen: str | None, as_json: bool) -> None:
     """Take the place in a founding."""
     if listen is not None:
-        parse_listen(listen, "--listen")
+        _check_address(listen)
     card, founding = join(folder, path, SystemClock(), listen)
     served = card.role in ("witness", "log", "vault", "trustee")
     lines = [f"{folder}: {_called(card)} of region {founding.region.region}", *_told(founding)]
@@ -125,6 +124,12 @@ def join_region(folder: Path, path: Path, listen: str | None, as_json: bool) -> 
         lines.append(f"next: incamera list --url {vault} --keys {folder}")
     document = {"folder": str(folder), **_card(card), **_document(founding)}
     terminal.result(document, lines, as_json)
+
+
+def _check_address(listen: str) -> None:
+    from incamera.service.settings import parse_listen
+
+    parse_listen(listen, "--listen")
 
 
 def _called(card: Card) -> str:
