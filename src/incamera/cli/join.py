@@ -100,7 +100,10 @@ def _check_own(folder: Path, card: Card, found: Founding) -> None:
     else:
         ours = (card.role, card.name, card.key, card.opening, card.vkey, card.url)
         known = ours in {(c.role, c.name, c.key, c.opening, c.vkey, c.url) for c in found.cards}
-    if not known and card.role not in ("reader", "owner", "car"):
+    named = (card.role, card.name) in {(c.role, c.name) for c in found.cards}
+    # Who comes later is enrolled in the log: a reader, and a trustee that joins.
+    later = card.role in ("reader", "owner", "car", "trustee") and not named
+    if not known and not later:
         raise InputError(
             f"the founding of region {found.region.region} does not name {card.role} {card.name} "
             "as its card does",
