@@ -111,6 +111,11 @@ def _entry(data: bytes) -> None:
         law(quick is None, "recognised at a glance and malformed")
         raise
     law(check_entry(signed.entry) == signed.envelope.payload, "another entry")
+    for each in fields(signed.entry):
+        value = getattr(signed.entry, each.name)
+        law(not isinstance(value, bool), "a number that is none")
+        listed = isinstance(value, tuple) and each.name == "capsules"
+        law(not listed or list(value) == sorted(set(value)), "a list in disorder")
     try:
         signed.envelope.verify(signing("vault").public)
     except Error:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from random import Random
 from typing import Any
 
@@ -33,6 +34,11 @@ _SCRAPS = (
     b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\xaf", b"old 0", b"none", b"all", b"quorum none",
     b"extra AA==", b"index 0", b"/../", b"x000/000",
 )  # fmt: skip
+_TEXTS = (
+    "", "../x", "/x", "a/..", "a/../..", "a//b", ".", "\\", "a\n", "\x1b[2J", "A", "-", "é",
+    "\u202e", "a" * 300, "0" * 64, "F" * 64, "1", "true", "2026-02-30", "2026-11-22T24",
+)  # fmt: skip
+_ALONE = re.compile(rb"(?<![0-9A-Za-z+/=.-])[0-9]{1,19}(?![0-9A-Za-z+/=])")
 _VALUES: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 2, 2**31, 2**53 - 1, 2**53, 2**63, 10**400, 1.0, 0.5, -0.0, 1e300,
     float("inf"), "", "a", "A", "-", "0", "eu", "\n", "\0", "\x7f", "é", "\ud800", "\u2028", "𝄞",
@@ -118,7 +124,9 @@ _BYTES = (_flip, _flip, _overwrite, _length, _insert, _cut, _end, _repeat, _spli
 def _lines(data: bytes, pool: Sequence[bytes], rng: Random) -> bytes:
     lines = data.split(b"\n")
     at = rng.randrange(len(lines))
-    match rng.randrange(7):
+    match rng.randrange(8):
+        case 7:
+            return _number(data, rng)
         case 0:
             del lines[at]
         case 1:
@@ -133,6 +141,15 @@ def _lines(data: bytes, pool: Sequence[bytes], rng: Random) -> bytes:
         case _:
             lines[at] = _word(lines[at], pool, rng)
     return b"\n".join(lines)
+
+
+def _number(data: bytes, rng: Random) -> bytes:
+    """Another number where one stands alone."""
+    found = list(_ALONE.finditer(data))
+    if not found:
+        return data
+    at = rng.choice(found)
+    return data[: at.start()] + rng.choice(_NUMBERS) + data[at.end() :]
 
 
 def _word(line: bytes, pool: Sequence[bytes], rng: Random) -> bytes:
@@ -159,10 +176,10 @@ def _base64(text: bytes, pool: Sequence[bytes], rng: Random) -> bytes:
         data = base64.b64decode(text, validate=True)
     except binascii.Error:
         return base64.b64encode(rng.randbytes(rng.choice((0, 1, 4, 31, 32, 33, 64, 68, 76))))
-    if text and rng.random() < 0.2:
-        return rng.choice(
-            (text.rstrip(b"="), text + b"=", base64.urlsafe_b64encode(data), text[:-1])
-        )
+    if text and rng.random() < 0.3:
+        bare = text.rstrip(b"=")
+        odd = bare[:-1] + bytes((rng.choice(b"ABCDEFghij0189+/"),)) + text[len(bare) :]
+        return rng.choice((odd, odd, bare, text + b"=", base64.urlsafe_b64encode(data), text[:-1]))
     return base64.b64encode(rng.choice(_BYTES)(data, pool, rng))
 
 
@@ -174,11 +191,39 @@ def _json(data: bytes, pool: Sequence[bytes], rng: Random) -> bytes:
         value = json.loads(data)
     except (ValueError, RecursionError):
         return rng.choice(_BYTES)(data, pool, rng)
+    try:
+        return _write(_changed(value, pool, rng), rng)
+    except RecursionError:  # nested deep by an earlier mutation
+        return rng.choice(_BYTES)(data, pool, rng)
+
+
+def _changed(value: Any, pool: Sequence[bytes], rng: Random) -> Any:
     if isinstance(value, dict) and isinstance(value.get("payload"), str) and rng.random() < 0.8:
-        value["payload"] = _inside(value["payload"], pool, rng)
-    else:
-        value = _tree(value, pool, rng)
-    return _write(value, rng)
+        return {**value, "payload": _inside(value["payload"], pool, rng)}
+    if rng.random() < 0.5:
+        return _tree(value, pool, rng)
+    return _at(value, rng.choice(list(_leaves(value))), pool, rng)
+
+
+def _leaves(value: Any) -> Iterator[tuple[Any, ...]]:
+    """The way to each value that is no list and no object: those deep inside count as much."""
+    inner: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        inner = value.items()
+    elif isinstance(value, list):
+        inner = enumerate(value)
+    if not isinstance(value, (dict, list)) or not value:
+        yield ()
+    for key, item in inner:
+        yield from ((key, *way) for way in _leaves(item))
+
+
+def _at(value: Any, way: tuple[Any, ...], pool: Sequence[bytes], rng: Random) -> Any:
+    if not way:
+        return _tree(value, pool, rng)
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[way[0]] = _at(value[way[0]], way[1:], pool, rng)
+    return copy
 
 
 def _write(value: Any, rng: Random) -> bytes:
@@ -226,8 +271,10 @@ def _tree(value: Any, pool: Sequence[bytes], rng: Random) -> Any:
                 return {**value, key: _tree(value[key], pool, rng)}
     if isinstance(value, list) and value and rng.random() < 0.9:
         return _items(list(value), pool, rng)
-    if isinstance(value, str) and rng.random() < 0.6:
-        return _text(value, pool, rng)
+    if isinstance(value, str) and rng.random() < 0.8:
+        return rng.choice(_TEXTS) if rng.random() < 0.4 else _text(value, pool, rng)
+    if type(value) is int and rng.random() < 0.1:
+        return bool(value)
     if type(value) is int and rng.random() < 0.5:
         return value + rng.choice((-1, 1, 256, 2**31, 2**53))
     return rng.choice(_VALUES)

@@ -108,10 +108,13 @@ def examine(target: Target, data: bytes) -> tuple[str, Bug | None]:
 def batch(target: Target, number: int, count: int = BATCH) -> Outcome:
     """Inputs of batch ``number``, always the same ones; at most one bug of each kind is kept."""
     rng = Random(f"{target.name} {number}")  # noqa: S311 -- to be made again
-    pool, seen, outcome = list(target.seeds()), {""}, Outcome()
+    seeds, seen, outcome = target.seeds(), {""}, Outcome()
+    pool = list(seeds)
     begin = time.process_time()
     for _ in range(count):
-        data = mutate(rng.choice(pool), target.shape, pool, rng)
+        # Half of them start afresh: what is near a valid input is where laws are broken.
+        source = seeds if rng.random() < 0.5 else pool
+        data = mutate(rng.choice(source), target.shape, pool, rng)
         if target.repair is not None:
             data = target.repair(data, rng)
         started = time.process_time()

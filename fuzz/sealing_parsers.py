@@ -104,7 +104,12 @@ def _payloads() -> Sequence[bytes]:
 
 
 def _payload(data: bytes) -> None:
-    law(Header.parse(data).serialise() == data, "another header")
+    header = Header.parse(data)
+    law(header.serialise() == data, "another header")
+    numbers = [header.duration, header.expires, header.threshold, header.payload.length]
+    law({int} >= {type(each) for each in numbers}, "a number that is none")
+    for names in (header.cameras, header.tags, header.purposes, header.models):
+        law(list(names) == sorted(set(names)), "a list in disorder")
 
 
 def _envelope(data: bytes) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from fuzz import world
@@ -19,6 +20,7 @@ from incamera.tlog.witness import AddCheckpoint
 __all__ = ["TARGETS"]
 
 _LEAVES = [f"entry {i}".encode() for i in range(5)]
+_CONTROL = re.compile(rb"[\x00-\x09\x0b-\x1f]")
 _KEYS = [LOG.verifier, *(each.verifier for each in WITNESSES)]
 
 
@@ -37,6 +39,7 @@ def _notes() -> Sequence[bytes]:
 
 def _note(data: bytes) -> None:
     text, lines = note.split_note(data)
+    law(not _CONTROL.search(data), "a control character")
     law(text + b"\n" + b"".join(line + b"\n" for *_, line in lines) == data, "lost bytes")
     for name, blob, line in lines:
         said = f"— {name} {base64_text(blob)}".encode()
