@@ -122,11 +122,12 @@ def exact_keys(value: Any, keys: Iterable[str], where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(f"{where}: expected an object, found {type(value).__name__}")
     wanted = set(keys)
+    if value.keys() == wanted:
+        return value
     if missing := sorted(wanted - value.keys()):
         raise InputError(f"{where}: missing {', '.join(missing)}")
-    if unknown := sorted(value.keys() - wanted):
-        raise InputError(f"{where}: unknown {', '.join(unknown)[:200]}")
-    return value
+    unknown = sorted(value.keys() - wanted)
+    raise InputError(f"{where}: unknown {', '.join(unknown)[:200]}")
 
 
 def base64_text(data: bytes) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from incamera.encoding import base64_bytes, base64_text, canonical, exact_keys, parse_canonical
 from incamera.errors import InputError
@@ -71,11 +71,11 @@ class CapsuleEvidence:
     wrapped: bytes  # 1168; empty for a new share, which the trustee keeps itself
     index: int  # of the share, 1..n
     succession: int = 0  # the one that the share came by; 0: as the car sealed it
+    capsule: Digest = field(init=False, repr=False, compare=False)  # its digest
 
-    @property
-    def capsule(self) -> Digest:
-        """The capsule's digest."""
-        return digest(self.envelope)
+    def __post_init__(self) -> None:
+        """Made once: it is asked for at every step."""
+        object.__setattr__(self, "capsule", digest(self.envelope))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +87,11 @@ class GrantRequest:
     note: bytes  # a checkpoint, cosigned
     proof: tuple[bytes, ...]  # inclusion of the leaf in that checkpoint's tree, leaf sibling first
     capsules: tuple[CapsuleEvidence, ...]
+    leaf_hash: Digest = field(init=False, repr=False, compare=False)  # how the request is named
 
-    @property
-    def leaf_hash(self) -> Digest:
-        """How the request is named."""
-        return leaf_digest(self.leaf)
+    def __post_init__(self) -> None:
+        """As for a capsule."""
+        object.__setattr__(self, "leaf_hash", leaf_digest(self.leaf))
 
     def serialise(self) -> bytes:
         """As canonical JSON, for the way to a trustee; :meth:`parse` takes it back."""

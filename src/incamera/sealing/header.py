@@ -236,7 +236,7 @@ def _text(pattern: re.Pattern[str]) -> Callable[[object, str], str]:
 def _hour(value: object, where: str) -> str:
     text = _text(_HOUR)(value, where)
     try:
-        datetime.datetime.strptime(text, "%Y-%m-%dT%H")
+        datetime.datetime(int(text[:4]), int(text[5:7]), int(text[8:10]), int(text[11:]))
     except ValueError as error:
         raise InputError(f"{where}: no such hour: {text}") from error
     return text

@@ -135,7 +135,7 @@ def fresh(time: int, clock: int) -> None:
 
 def included(asked: GrantRequest, seen: Witnessed) -> None:
     """The exact leaf stands at the index in the witnessed tree."""
-    leaf, checkpoint = merkle.leaf_hash(asked.leaf), seen.checkpoint
+    leaf, checkpoint = bytes.fromhex(asked.leaf_hash), seen.checkpoint
     merkle.verify_inclusion(asked.index, checkpoint.size, leaf, asked.proof, checkpoint.root)
 
 
