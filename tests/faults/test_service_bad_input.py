@@ -551,6 +551,39 @@ def test_what_accuses_nobody(parties: Region, unchanged: None) -> None:
     check_told(call(parties, name, "GET", "/evidence/../signing.key"), 404)
 
 
+# Once more
+
+
+def test_the_same_again_has_the_same_answer_and_changes_nothing(
+    parties: Region, reader: Reader, capsule: Capsule
+) -> None:
+    """Replayed by whoever saw it, one by one or all at once: entries, uploads, requests, adds."""
+    name = parties.names[1]
+    leaf = parties.leaf(reader, [capsule])
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(
+            pool.map(lambda _: call(parties, "vault", "POST", "/entries", leaf), range(8))
+        )
+    assert len({(each.status, each.body) for each in answers}) == 1
+    index = json.loads(answers[0].body)["index"]
+    asked = parties.shown(name, leaf, index, [capsule])
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: call(parties, name, "POST", "/decide", asked), range(4)))
+    assert {each.status for each in found} == {200}
+    size = parties.state().size
+    body = capsule.path.read_bytes()
+    for _ in range(2):
+        assert call(parties, "vault", "POST", "/entries", leaf).status == 201
+        assert call(parties, name, "POST", "/decide", asked).status == 200
+        assert call(parties, "vault", "POST", "/capsules", body).status == 201
+        known = {"Authorization": f"Bearer {token(parties)}"}
+        told = call(parties, "log", "POST", "/add", len(leaf).to_bytes(2, "big") + leaf, **known)
+        assert json.loads(told.body)["first"] == index
+    state = parties.state()
+    assert state.size == size
+    assert len([each for each in state.grants() if each.index > index]) == 1
+
+
 # Slow and many
 
 

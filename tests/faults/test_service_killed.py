@@ -219,6 +219,26 @@ def test_everybody_stops_cleanly_and_starts_again(parties: Region, capsule: Caps
     assert parties.kept(other, capsule.digest).digest == capsule.digest
 
 
+def test_the_parties_may_be_started_in_any_order(parties: Region, capsule: Capsule) -> None:
+    """Who starts before those it needs says that it cannot yet, and then can."""
+    for party in parties.parties.values():
+        party.stop()
+    parties.start(["vault", *parties.names])
+    vault = parties.client("vault", attempts=1)
+    entry = parties.home.vault / "no such entry"
+    assert vault.ask("POST", "entries", str(entry).encode(), limit=10_000).status == 503
+    for name in parties.names:
+        status = json.loads(parties.client(name).get("status", limit=10_000))
+        assert status["frozen"] is False
+    parties.start(["log"])
+    parties.start(["witness-2", "witness-3", "witness-1"])
+    other = parties.enrol("late", "research", "FR")
+    leaf = parties.leaf(other, [capsule])
+    index = parties.submit(leaf)
+    grants = [parties.decide(name, leaf, index, capsule) for name in parties.names[:2]]
+    assert parties.open(other, capsule, leaf, grants) == b"kept through everything"
+
+
 def test_no_line_names_anybody_and_no_fault_was_hidden(parties: Region) -> None:
     """After all that: every line on stderr is one JSON document, and none is a fault."""
     token = (parties.folder / "token").read_text()

@@ -4,10 +4,10 @@
 A batch costs what one entry costs (``docs/formats/log.md``), so the more ask at once the larger
 the batches, and no caller waits for more than the one that is being written and its own.
 
-A caller whose answer was lost asks again with the same bytes. The writer remembers where it put
-the last 65,536 entries and, across a restart, those of the last batch: what it finds there, whole
-and in order, is answered and not taken in again. Beyond that a repetition gets a second place; the
-ledger gives it no effect.
+A caller whose answer was lost asks again with the same bytes. The writer remembers where the last
+65,536 entries stand (after a restart it reads it from the log's own tiles): what it finds there,
+whole and in order, is answered and not taken in again. Beyond that a repetition gets a second
+place; the ledger gives it no effect.
 
 After any failure nothing new is written before what was begun is finished: published, if it was
 decided, and remembered, so that who asks again gets its place.
@@ -57,6 +57,8 @@ class Sequencer:
         self._stopping = False
         #: Leaf hash -> index, of the entries last published. Only the writer touches it.
         self._places: OrderedDict[bytes, int] = OrderedDict()
+        #: Entries below this index were remembered, or are too old to be.
+        self._end = 0
         #: True until what was begun, before this process or by a failed batch, is published.
         self._unfinished = True
         self._thread = threading.Thread(target=self._work, name="sequencer", daemon=True)
@@ -158,14 +160,15 @@ class Sequencer:
         if not self._unfinished:
             return
         self._log.refresh()
-        first, entries = self._log.last_batch()
-        self._remember(first, [merkle.leaf_hash(entry) for entry in entries])
+        first = max(self._end, self._log.size - _REMEMBERED)
+        self._remember(first, self._log.leaves(first))
         self._unfinished = False
 
     def _remember(self, first: int, leaves: Sequence[bytes]) -> None:
         for index, leaf in enumerate(leaves, first):
             self._places[leaf] = index
             self._places.move_to_end(leaf)
+        self._end = first + len(leaves)
         while len(self._places) > _REMEMBERED:
             self._places.popitem(last=False)
 

@@ -177,10 +177,17 @@ class Log:
                     return memory.published
             return self._publish(memory)
 
-    def last_batch(self) -> tuple[int, tuple[bytes, ...]]:
-        """Where the last batch that was taken in begins, and its entries; ``(0, ())`` if none."""
-        with self._locked() as memory:
-            return (0, ()) if memory.batch is None else (memory.batch.first, memory.batch.entries)
+    def leaves(self, start: int) -> list[bytes]:
+        """The leaf hashes of all published entries from ``start`` on, as our own tiles have them.
+
+        For a writer that looks up what it took in; nothing is proven by it.
+        """
+        size = self.size
+        tree = TileTree(self._fetch, size)
+        found: list[bytes] = []
+        for index in range(start // tile.WIDTH, -(-size // tile.WIDTH)):
+            found += tree.tile(0, index)[max(0, start - index * tile.WIDTH) :]
+        return found
 
     def entry(self, index: int) -> bytes:
         """The entry at ``index`` of the published tree."""

@@ -13,6 +13,7 @@ from incamera.ledger.codec import encode
 from incamera.ledger.entries import CapsuleEntry, RevokeEntry
 from incamera.sealing.keys import SigningKey
 from incamera.tlog import FolderFetch
+from incamera.tlog.storage import Batch
 from incamera.vault import RefusedError, Vault
 from world import World, quick_folder
 
@@ -50,7 +51,7 @@ def test_each_has_its_own_answer_and_the_log_one_batch(world: World, vault: Vaul
     for entry, at in zip(fresh, (answers[0], answers[3], answers[6]), strict=True):
         assert isinstance(at, int)
         assert entries[at] == entry
-    assert world.logs.log.last_batch() == (before + 1, tuple(fresh))
+    assert Batch.read(world.logs.state / "batch") == Batch(before + 1, tuple(fresh))
 
 
 def test_two_that_contradict_each_other_cannot_both_be_answered(world: World, vault: Vault) -> None:

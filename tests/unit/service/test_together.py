@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Work that is shared, work that comes again, and how much of it may wait."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from incamera.clock import FixedClock
+from incamera.errors import Error, InputError, UnavailableError
+from incamera.service.chores import Chores
+from incamera.service.guard import Gate, Pool
+from incamera.service.journal import Journal
+from incamera.service.together import Together
+
+JOURNAL = Journal("test", FixedClock(0))
+
+
+def test_who_waits_is_served_together() -> None:
+    """The first alone; those that came meanwhile as one, no more than may be at a time."""
+    served: list[list[int]] = []
+    begun, go = threading.Event(), threading.Event()
+
+    def work(numbers: Sequence[int]) -> list[int | Error]:
+        served.append(list(numbers))
+        begun.set()
+        go.wait(10)
+        return [InputError("odd") if number % 2 else number * 10 for number in numbers]
+
+    together = Together(work, JOURNAL, 4)
+    together.start()
+    futures = [together.ask(0)]
+    begun.wait(10)
+    futures += [together.ask(number) for number in range(1, 7)]
+    go.set()
+    assert [each.result(10) for each in futures[::2]] == [0, 20, 40, 60]
+    for each in futures[1::2]:
+        with pytest.raises(InputError, match="odd"):
+            each.result(10)
+    assert served == [[0], [1, 2, 3, 4], [5, 6]]
+    together.stop()
+    with pytest.raises(UnavailableError, match="stopping"):
+        together.ask(8)
+
+
+def test_a_fault_is_noted_and_everybody_is_answered(capsys: pytest.CaptureFixture[str]) -> None:
+    """What the work raises is the answer of all; the next ones are served as ever."""
+    raised = iter((ValueError("a secret"), UnavailableError("the disk")))
+
+    def work(numbers: Sequence[int]) -> list[int | Error]:
+        error = next(raised, None)
+        if error is not None:
+            raise error
+        return list(numbers)
+
+    together = Together(work, JOURNAL, 4)
+    together.start()
+    for said in ("fault", "disk"):
+        with pytest.raises(UnavailableError, match=said):
+            together.ask(1).result(10)
+    cancelled = together.ask(2)
+    cancelled.cancel()
+    assert together.ask(3).result(10) == 3
+    together.stop()
+    [line] = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["error"] == "ValueError"
+    assert "secret" not in line
+
+
+def test_a_chore_that_fails_is_done_again(capsys: pytest.CaptureFixture[str]) -> None:
+    """The others are done all the same, and what failed is one line."""
+    done, enough = list[str](), threading.Event()
+
+    def broken() -> None:
+        done.append("broken")
+        raise UnavailableError("not now")
+
+    def good() -> None:
+        done.append("good")
+        if len(done) >= 4:
+            enough.set()
+
+    chores = Chores(JOURNAL, 0.01, broken, good)
+    chores.start()
+    assert enough.wait(10)
+    chores.stop()
+    assert done[:4] == ["broken", "good"] * 2
+    first = json.loads(capsys.readouterr().err.splitlines()[0])
+    assert (first["chore"], first["said"]) == ("broken", "not now")
+
+
+def test_a_full_gate_sends_away() -> None:
+    """And lets in again once somebody left, however they left."""
+    gate = Gate(2)
+    with gate.passed(), gate.passed(), pytest.raises(UnavailableError), gate.passed():
+        pass
+    with pytest.raises(KeyError), gate.passed():
+        raise KeyError
+    with gate.passed(), gate.passed():
+        pass
+
+
+def test_a_pool_takes_so_much_and_no_more() -> None:
+    """One works, one waits, the third is told to come back; all threads are bounded."""
+    go = threading.Event()
+
+    async def three() -> list[object]:
+        pool = Pool(threads=1, waiting=1)
+        tasks = [asyncio.create_task(pool.run(go.wait, 10)) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        go.set()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    found = asyncio.run(three())
+    assert found[:2] == [True, True]
+    assert isinstance(found[2], UnavailableError)
