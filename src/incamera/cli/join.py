@@ -44,7 +44,8 @@ def join(
     pin_policy(folder, found.policy.text)
     at = listen or listen_of(card.url)
     if card.role == "witness":
-        serving.write_witness(folder, at, [found.one("log").vkey])
+        known = found.one("log")
+        serving.write_witness(folder, at, known.vkey, known.url)
     elif card.role == "log":
         _begin(folder, found, clock)
         witnesses = [each.url for each in found.of("witness")]

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from incamera import durable
 from incamera.cli import terminal
 from incamera.clock import SystemClock
 
@@ -18,30 +20,57 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
     from incamera.service.journal import Journal
-    from incamera.service.settings import Listen
+    from incamera.service.settings import (
+        LogSettings,
+        TrusteeSettings,
+        VaultSettings,
+        WitnessSettings,
+    )
+
+    Settings = WitnessSettings | LogSettings | VaultSettings | TrusteeSettings
 
 __all__ = ["command"]
 
 PARTIES = ("witness", "log", "vault", "trustee")
 
 
-def _open(party: str, config: Path, journal: Journal, create: bool) -> tuple[Starlette, Listen]:
-    """The app of a party, and where it is to listen."""
+def _load(party: str, config: Path) -> Settings:
+    from incamera.service import settings
+
+    load: dict[str, Callable[[Path], Settings]] = {
+        "witness": settings.WitnessSettings.load,
+        "log": settings.LogSettings.load,
+        "vault": settings.VaultSettings.load,
+        "trustee": settings.TrusteeSettings.load,
+    }
+    return load[party](config)
+
+
+def _open(told: Settings, journal: Journal, create: bool) -> Starlette:
+    """The app of the party whose settings these are."""
     from incamera import service
     from incamera.service import settings
 
     clock = SystemClock()
-    if party == "witness":
-        of_witness = settings.WitnessSettings.load(config)
-        return service.open_witness(of_witness, clock), of_witness.listen
-    if party == "log":
-        of_log = settings.LogSettings.load(config)
-        return service.open_log(of_log, clock, journal, create=create), of_log.listen
-    if party == "vault":
-        of_vault = settings.VaultSettings.load(config)
-        return service.open_vault(of_vault, clock, journal), of_vault.listen
-    of_trustee = settings.TrusteeSettings.load(config)
-    return service.open_trustee(of_trustee, clock, journal), of_trustee.listen
+    if isinstance(told, settings.WitnessSettings):
+        return service.open_witness(told, clock, journal)
+    if isinstance(told, settings.LogSettings):
+        return service.open_log(told, clock, journal, create=create)
+    if isinstance(told, settings.VaultSettings):
+        return service.open_vault(told, clock, journal)
+    return service.open_trustee(told, clock, journal)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path, make: bool) -> Iterator[None]:
+    """One server at a time works in ``folder``; the kernel ends this with the process."""
+    if make:
+        durable.folder(folder, 0o700)
+    if not folder.is_dir():  # what is missing is said by who needs it
+        yield
+        return
+    with durable.lock(folder / "serve.lock"):
+        yield
 
 
 def _ready(party: str, as_json: bool) -> Callable[[str], None]:
@@ -75,8 +104,10 @@ def command(party: str, config: Path, address: str | None, create: bool, as_json
     from incamera.service.settings import parse_listen
 
     journal = Journal(party, SystemClock())
-    app, listen = _open(party, config, journal, create)
+    told = _load(party, config)
+    listen = told.listen
     if address is not None:
         host, port = parse_listen(address, "--listen")
         listen = replace(listen, host=host, port=port)
-    serve(app, listen, journal, _ready(party, as_json))
+    with _alone(told.folder, make=party != "log" or create):
+        serve(_open(told, journal, create), listen, journal, _ready(party, as_json))

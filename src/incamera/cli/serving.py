@@ -44,10 +44,10 @@ def _write(folder: Path, top: Table, *tables: tuple[str, Table]) -> Path:
     return path
 
 
-def write_witness(folder: Path, listen: str, logs: Sequence[str]) -> Path:
-    """A witness of the logs with these vkeys."""
+def write_witness(folder: Path, listen: str, vkey: str, log: str) -> Path:
+    """A witness of the log with this ``vkey``, served at the URL ``log``."""
     top: Table = {"listen": listen, "state": "state", "key": "note.key"}
-    return _write(folder, top, *(("[[log]]", {"vkey": vkey}) for vkey in logs))
+    return _write(folder, top, ("[[log]]", {"vkey": vkey, "url": log}))
 
 
 def write_log(
@@ -116,7 +116,7 @@ def serve_home(home: Layout, policy: Policy, trustees: Sequence[Name]) -> None:
     pinned = f"{public}/tlog-policy"
     write_vault(home.vault, vault, f"http://{log}", urls, policy=pinned, token=_BESIDE)
     for number, each in enumerate(seats, start=1):
-        write_witness(home.witness(number), each, [verifier.vkey for verifier in policy.logs])
+        write_witness(home.witness(number), each, policy.logs[0].vkey, f"http://{log}")
     seen = {name: f"http://{each}" for name, each in zip(policy.witnesses, seats, strict=True)}
     for name, each in zip(trustees, sat, strict=True):
         write_trustee(

@@ -6,7 +6,7 @@ over the party's own objects, and the app goes onto a socket with every limit se
 
     settings = WitnessSettings.load(Path("witness.toml"))
     journal = Journal("witness", clock)
-    serve(open_witness(settings, clock), settings.listen, journal, ready=print)
+    serve(open_witness(settings, clock, journal), settings.listen, journal, ready=print)
 
 What each answers, and to whom, is in ``docs/operating/parties.md``. Clients of ours: a log and a
 witness are :mod:`incamera.tlog.remote`, the log for its vault is :class:`LogClient`, and

@@ -154,13 +154,32 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
+class Watched:
+    """A log that a witness cosigns for, and where it is served, if that is known."""
+
+    vkey: str
+    peer: Peer | None
+
+    @classmethod
+    def take(cls, table: _Table) -> Watched:
+        """From ``vkey`` and, optional, ``url`` and ``ca``."""
+        peer = Peer.take(table) if "url" in table.names() else None
+        return cls(table.text("vkey"), peer)
+
+
+@dataclass(frozen=True, slots=True)
 class WitnessSettings:
     """``incamera serve witness``."""
 
     listen: Listen
     state: Path  # folder, made if missing
     key: Path  # note key file
-    logs: tuple[str, ...]  # vkeys
+    logs: tuple[Watched, ...]
+
+    @property
+    def folder(self) -> Path:
+        """What one server alone may work in."""
+        return self.state
 
     @classmethod
     def load(cls, file: Path) -> WitnessSettings:
@@ -171,7 +190,7 @@ class WitnessSettings:
             listen=Listen.take(table),
             state=table.folder("state"),
             key=table.file("key"),
-            logs=tuple(each.text("vkey") for each in logs),
+            logs=tuple(Watched.take(each) for each in logs),
         )
         for each in (table, *logs):
             each.done()
@@ -190,6 +209,11 @@ class LogSettings:
     token: Path  # file: who holds it may append
     refresh: int  # seconds: the oldest the witness time of a quiet log gets
     witnesses: tuple[Peer, ...]
+
+    @property
+    def folder(self) -> Path:
+        """What one server alone may work in."""
+        return self.state
 
     @classmethod
     def load(cls, file: Path) -> LogSettings:
@@ -224,6 +248,11 @@ class VaultSettings:
     log_public: str  # the log's URL for readers
     token: Path  # file: the log's
     trustees: Mapping[Name, str]  # URLs for readers
+
+    @property
+    def folder(self) -> Path:
+        """What one server alone may work in."""
+        return self.home
 
     @classmethod
     def load(cls, file: Path) -> VaultSettings:
@@ -262,6 +291,11 @@ class TrusteeSettings:
     log: Peer
     vault: Peer
     witnesses: Mapping[str, Peer]  # by name in the policy; asked past the log
+
+    @property
+    def folder(self) -> Path:
+        """What one server alone may work in."""
+        return self.home
 
     @classmethod
     def load(cls, file: Path) -> TrusteeSettings:

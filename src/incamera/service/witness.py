@@ -11,14 +11,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from incamera.clock import Clock
-from incamera.errors import InputError, IntegrityError
+from incamera.errors import InputError, IntegrityError, UnavailableError
 from incamera.ids import digest
 from incamera.service.answers import HANDLERS, problem
 from incamera.service.guard import Pool, read_body
-from incamera.service.settings import WitnessSettings
+from incamera.service.journal import Journal
+from incamera.service.settings import Peer, WitnessSettings
 from incamera.tlog import Witness
 from incamera.tlog.keys import load_cosigner
 from incamera.tlog.note import Verifier
+from incamera.tlog.remote import HttpFetch
 
 __all__ = ["open_witness", "witness_app"]
 
@@ -27,18 +29,36 @@ _SIZE = "text/x.tlog.size"
 _PLAIN = "text/plain; charset=utf-8"
 
 
-def open_witness(settings: WitnessSettings, clock: Clock) -> Starlette:
-    """The witness of a configuration, as an app."""
+def open_witness(settings: WitnessSettings, clock: Clock, journal: Journal) -> Starlette:
+    """The witness of a configuration, as an app; it looks first what it forgot."""
     logs = {}
-    for vkey in settings.logs:
-        verifier = Verifier.parse(vkey)
+    for each in settings.logs:
+        verifier = Verifier.parse(each.vkey)
         if verifier.name in logs:
             raise InputError(
                 f"two keys for the log {verifier.name!r:.80}", hint="a log here has one key"
             )
         logs[verifier.name] = verifier
     witness = Witness(settings.state, load_cosigner(settings.key), logs, clock)
+    for each in settings.logs:
+        if each.peer is not None:
+            _recall(witness, each.peer, journal)
     return witness_app(witness, logs)
+
+
+def _recall(witness: Witness, log: Peer, journal: Journal) -> None:
+    """State that came back from a backup goes on from our own cosignature on the log's checkpoint.
+
+    A log that does not answer is told and no more: a log that begins waits for its witnesses.
+    """
+    fetch = HttpFetch(log.url, ca=log.ca, seconds=5.0, attempts=1)
+    try:
+        if witness.recall(fetch("checkpoint")):
+            journal.say("recalled")
+    except UnavailableError:
+        journal.say("not-recalled")
+    finally:
+        fetch.close()
 
 
 def witness_app(witness: Witness, origins: Collection[str]) -> Starlette:

@@ -193,7 +193,10 @@ def test_parties_join_and_their_configurations_are_what_servers_read(root: Path)
         join(root / name, root / "op" / FOUNDING, CLOCK)
     founding = read_founding(root / "op")
     witness = WitnessSettings.load(root / "w1" / "serve.toml")
-    assert witness.logs == (founding.one("log").vkey,)
+    (watched,) = witness.logs
+    assert watched.vkey == founding.one("log").vkey
+    assert watched.peer is not None
+    assert watched.peer.url == founding.one("log").url
     vault = VaultSettings.load(root / "vault" / "serve.toml")
     assert vault.log.url == founding.one("log").url
     assert sorted(vault.trustees) == ["de", "fr", "nl"]
