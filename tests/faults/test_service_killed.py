@@ -219,14 +219,16 @@ def test_everybody_stops_cleanly_and_starts_again(parties: Region, capsule: Caps
     assert parties.kept(other, capsule.digest).digest == capsule.digest
 
 
-def test_the_parties_may_be_started_in_any_order(parties: Region, capsule: Capsule) -> None:
+def test_the_parties_may_be_started_in_any_order(
+    parties: Region, reader: Reader, capsule: Capsule
+) -> None:
     """Who starts before those it needs says that it cannot yet, and then can."""
     for party in parties.parties.values():
         party.stop()
     parties.start(["vault", *parties.names])
     vault = parties.client("vault", attempts=1)
-    entry = parties.home.vault / "no such entry"
-    assert vault.ask("POST", "entries", str(entry).encode(), limit=10_000).status == 503
+    early = parties.leaf(reader, [capsule])
+    assert vault.ask("POST", "entries", early, limit=10_000).status == 503
     for name in parties.names:
         status = json.loads(parties.client(name).get("status", limit=10_000))
         assert status["frozen"] is False

@@ -68,6 +68,25 @@ def test_an_address_that_is_taken_is_said(config: Path) -> None:
     assert "hint: " in done.stderr
 
 
+def test_a_party_is_served_once(config: Path) -> None:
+    """Two servers in one folder would not know of each other: the second ends with exit 6."""
+    first = subprocess.Popen(
+        [sys.executable, "-m", "incamera", "serve", "witness", str(config)], stdout=subprocess.PIPE
+    )
+    wait_for_line(first, 60)
+    done = serve("witness", config)
+    assert done.returncode == 6
+    assert "serve.lock" in done.stderr
+    first.kill()
+    first.communicate()
+    again = subprocess.Popen(
+        [sys.executable, "-m", "incamera", "serve", "witness", str(config)], stdout=subprocess.PIPE
+    )
+    wait_for_line(again, 60)
+    again.kill()
+    again.communicate()
+
+
 TABLE = [
     ('listen = "127.0.0.1:0"', 'listen = "nowhere"', "listen: not an address"),
     ('listen = "127.0.0.1:0"', 'listen = "127.0.0.1:99999"', "listen: not an address"),

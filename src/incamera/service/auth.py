@@ -20,6 +20,7 @@ from incamera.encoding import (
     base64_text,
     canonical,
     exact_keys,
+    is_version,
     parse_canonical,
 )
 from incamera.errors import Error, InputError, UnavailableError
@@ -82,7 +83,7 @@ def open_call(header: str, method: str, target: str, now: int) -> Call:
         body = parse_digest(said["body"], f"{where}: body")
     except Error as error:
         raise UnknownCallerError("bad-signature", error.message) from error
-    if said["v"] != 1 or (said["method"], said["path"]) != (method, target):
+    if not is_version(said["v"], 1) or (said["method"], said["path"]) != (method, target):
         raise UnknownCallerError("other-call", "the signature is for another call")
     time = said["time"]
     if type(time) is not int or abs(now - time) > WINDOW:

@@ -16,7 +16,6 @@ from typing import Any
 
 import anyio.to_thread
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
@@ -24,9 +23,11 @@ from starlette.routing import Route
 from incamera.clock import Clock
 from incamera.errors import InputError
 from incamera.ids import parse_digest
+from incamera.ledger.codec import decode
+from incamera.ledger.receipt import make_receipt
 from incamera.sealing.header import Header
 from incamera.sealing.keys import SigningKey
-from incamera.service.answers import HANDLERS, answer_json
+from incamera.service.answers import HANDLERS, NothingError, answer_json
 from incamera.service.auth import Token
 from incamera.service.bundle import bundle
 from incamera.service.callers import Callers
@@ -111,6 +112,7 @@ def _writing(keep: Keep) -> list[Route]:
     async def submit(request: Request) -> Response:
         with waiting.passed():
             body = await read_body(request, _MAX_ENTRY)
+            await writes.run(decode, body, "submitted entry")  # rubbish waits for nobody
             index = await asyncio.wrap_future(keep.entries.ask(body))
         return answer_json({"index": index}, 201)
 
@@ -182,9 +184,10 @@ def _reading(keep: Keep) -> list[Route]:
 
     async def receipt(request: Request) -> Response:
         name = parse_digest(request.path_params["name"], "capsule")
-        if await looks.run(keep.vaults.row, name) is None:
-            raise HTTPException(404)
-        proof = await proofs.run(lambda: keep.vaults.writer.receipt(name))
+        row = await looks.run(keep.vaults.row, name)
+        if row is None or row.index is None:
+            raise NothingError(f"no capsule {name} was admitted here")
+        proof = await proofs.run(_receipt, keep.log, row.index)
         return Response(proof, media_type="text/plain; charset=utf-8")
 
     return [
@@ -195,3 +198,8 @@ def _reading(keep: Keep) -> list[Route]:
         Route("/evidence", evidence, methods=["POST"]),
         Route("/bundle", several, methods=["POST"]),
     ]
+
+
+def _receipt(log: LogClient, index: int) -> bytes:
+    """Made of what the log publishes: who asks for receipts keeps nobody from the vault's lock."""
+    return make_receipt(log.proof(index), log.entry(index))
