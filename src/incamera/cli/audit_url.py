@@ -17,6 +17,7 @@ from typing import Any
 
 import click
 
+from incamera import durable
 from incamera.audit.visit import Visit, Visitor
 from incamera.audit.watch import News, watch
 from incamera.cli import terminal
@@ -84,7 +85,7 @@ class Far:
     def _say_where(self, visit: Visit) -> None:
         if visit.evidence is not None and self.mirror is None:
             kept = Path(visit.evidence.name)
-            kept.write_bytes(visit.evidence.read_bytes())
+            durable.create(kept, visit.evidence.read_bytes())
             terminal.note(f"the proof of the fork is kept in {kept}")
         elif self.mirror is None:
             terminal.note("nothing is remembered; with --mirror DIR the next audit goes on here")

@@ -40,6 +40,7 @@ __all__ = [
     "check_entry",
     "decode",
     "encode",
+    "entry_payload",
     "parse_capsule_list",
     "parse_country",
     "parse_entry",
@@ -216,8 +217,11 @@ _BY_TYPE: dict[tuple[str, str], Callable[[object, str], Any]] = {
 """... but for these."""
 
 
-def _names(cls: type[Entry]) -> list[str]:
-    return [each.name for each in fields(cls)]
+_NAMES = {cls.type: tuple(each.name for each in fields(cls)) for cls in ENTRY_CLASSES}
+_READERS = {
+    kind: {name: _BY_TYPE.get((kind, name)) or _ANY[name] for name in names}
+    for kind, names in _NAMES.items()
+}
 
 
 def _plain(value: object) -> object:
@@ -233,8 +237,9 @@ def _plain(value: object) -> object:
     return value
 
 
-def _payload(entry: Entry) -> bytes:
-    said = {name: _plain(getattr(entry, name)) for name in _names(type(entry))}
+def entry_payload(entry: Entry) -> bytes:
+    """The canonical payload of an entry whose fields were checked, as by :func:`parse_entry`."""
+    said = {name: _plain(getattr(entry, name)) for name in _NAMES[entry.type]}
     return canonical({"v": 1, "type": entry.type, **said})
 
 
@@ -245,17 +250,18 @@ def parse_entry(payload: bytes, where: str) -> Entry:
     cls = _CLASSES.get(kind) if isinstance(kind, str) else None
     if cls is None:
         raise InputError(f"{where}: not an entry type known here: {kind!r:.40}")
-    names = _names(cls)
-    value = exact_keys(value, ("v", "type", *names), where)
+    value = exact_keys(value, ("v", "type", *_NAMES[cls.type]), where)
     if value["v"] != 1 or type(value["v"]) is not int:
         raise InputError(f"{where}: entry version {value['v']!r:.20} is not known here, only 1")
-    readers = {name: _BY_TYPE.get((cls.type, name)) or _ANY[name] for name in names}
-    return cls(**{name: read(value[name], f"{where}: {name}") for name, read in readers.items()})
+    read = {
+        name: reader(value[name], f"{where}: {name}") for name, reader in _READERS[cls.type].items()
+    }
+    return cls(**read)
 
 
 def check_entry(entry: Entry) -> bytes:
     """The canonical payload of ``entry``; :class:`InputError` if a field is out of bounds."""
-    payload = _payload(entry)
+    payload = entry_payload(entry)
     parse_entry(payload, f"{entry.type} entry")
     return payload
 

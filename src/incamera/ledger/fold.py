@@ -14,7 +14,7 @@ from typing import Any
 from incamera.errors import InputError, IntegrityError
 from incamera.ids import Digest
 from incamera.ledger import passing
-from incamera.ledger.codec import Signed, check_entry
+from incamera.ledger.codec import Signed, entry_payload
 from incamera.ledger.database import Database
 from incamera.ledger.entries import (
     AcceptEntry,
@@ -171,7 +171,7 @@ def write(database: Database, entry: Entry, leaf: Digest, index: int, time: int)
 
 
 def _write_region(db: Database, e: RegionEntry, _leaf: str, _index: int, _time: int) -> bool:
-    db.run("INSERT INTO meta VALUES ('region', ?)", check_entry(e))
+    db.run("INSERT INTO meta VALUES ('region', ?)", entry_payload(e))
     return True
 
 
@@ -220,7 +220,7 @@ def _document(field: str) -> Callable[[Database, Any, str, int, int], bool]:
 def _write_request(db: Database, e: RequestEntry, leaf: str, index: int, time: int) -> bool:
     db.run(
         "INSERT INTO requests VALUES (?, ?, ?, ?, ?)",
-        *(bytes.fromhex(leaf), index, time, e.reader, check_entry(e)),
+        *(bytes.fromhex(leaf), index, time, e.reader, entry_payload(e)),
     )
     return True
 

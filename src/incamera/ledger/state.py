@@ -16,7 +16,7 @@ from incamera.errors import InputError, IntegrityError
 from incamera.ids import Digest
 from incamera.ledger.codec import decode
 from incamera.ledger.database import Database
-from incamera.ledger.entries import CapsuleEntry
+from incamera.ledger.entries import CapsuleEntry, RegionEntry
 from incamera.ledger.fold import check, write
 from incamera.ledger.queries import Queries
 from incamera.ledger.quick import CapsuleForm, Run
@@ -63,10 +63,22 @@ class State(Queries):
         self.path = Path(path) if str(path) not in ("", ":memory:") else None
         # Set only within a transaction: between two, another process may move the file on.
         self._frontier: Frontier | None = None
+        #: Entry 0, once it was asked for; of this transaction alone.
+        self._founded: RegionEntry | None = None
         #: How a valid capsule entry looks, once entry 0 is known; of this transaction alone.
         self._form: CapsuleForm | None = None
         #: Rows in the table ``staged``: capsules taken in bulk and not yet in ``capsules``.
         self._staged = 0
+
+    @property
+    def region(self) -> RegionEntry | None:
+        """Entry 0, or None before it was read (or if it is bad: then nothing is believed)."""
+        if self._founded is not None:
+            return self._founded
+        found = super().region
+        if self._frontier is not None:
+            self._founded = found
+        return found
 
     @property
     def frontier(self) -> Frontier:
@@ -93,7 +105,8 @@ class State(Queries):
                 self._put("frontier", b"".join(self._frontier.hashes))
                 self._put("size", str(self._frontier.size).encode("ascii"))
             finally:
-                self._frontier, self._form, self._staged = None, None, 0
+                self._frontier, self._staged = None, 0
+                self._founded, self._form = None, None
 
     def _put(self, name: str, value: bytes) -> None:
         self._database.run("INSERT OR REPLACE INTO meta VALUES (?, ?)", name, value)
