@@ -23,7 +23,8 @@ import stamina
 from incamera import durable
 from incamera.cli.card import Card, read_card
 from incamera.cli.desk import Kept, Keys, Shown
-from incamera.cli.join import POLICY, pin_policy
+from incamera.cli.join import POLICY
+from incamera.cli.pins import pin_at_first
 from incamera.clock import Clock, SystemClock
 from incamera.errors import InputError, IntegrityError, UnavailableError
 from incamera.ids import Digest, Name, digest
@@ -70,10 +71,7 @@ class UrlDesk:
         if key.public != card.key:
             raise IntegrityError(f"{folder}: card.json is not of the key that is here")
         vault = VaultClient(url, key, SystemClock(), ca=ca)
-        if policy is not None:
-            pin_policy(folder, _read(policy))
-        elif not (folder / POLICY).exists():
-            _first(folder, vault, trust_first, ca)
+        pin_at_first(folder, vault, policy=policy, trust_first=trust_first, ca=ca)
         return cls(vault, folder, card, ca=ca)
 
     # The log, as read here
@@ -307,29 +305,3 @@ def _is_whole(path: Path) -> bool:
         return True  # noqa: TRY300
     except (InputError, IntegrityError):
         return False
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the tlog-policy: {error.strerror}") from error
-
-
-def _first(folder: Path, vault: VaultClient, trust_first: bool, ca: Path | None) -> None:
-    """Nothing is pinned yet: refuse, or take what is published and say so."""
-    from incamera.cli import terminal
-
-    if not trust_first:
-        raise InputError(
-            f"{folder}: no tlog-policy is pinned here, so no log can be believed",
-            hint="get the region's tlog-policy from its operator by a way you trust and name it "
-            "with --policy FILE; --trust-first takes the published one unseen",
-        )
-    fetch = HttpFetch(vault.region().log, ca=ca)
-    text = fetch(POLICY)
-    pin_policy(folder, text)
-    terminal.note(
-        f"pinned the tlog-policy that {fetch.url} publishes, unseen: SHA-256 {digest(text)}; "
-        "compare it with somebody who had it from elsewhere"
-    )

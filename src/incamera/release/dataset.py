@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Open what was granted and build a dataset: clips, a signed manifest, a public entry.
 
-The dataset grows in a folder beside its destination, clip by clip, and gets its name last. A run
-that was stopped goes on where it was: a clip's folder has its name only when it is complete.
+The dataset grows in a folder beside its destination and gets its name last. A run that was stopped
+goes on where it was: ``opened`` in that folder names the clips that are complete and on disk, and
+whatever else is there is made again.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,9 @@ from incamera.release.source import Fetched, Source, ahead
 from incamera.sealing.keys import OpeningKey, SigningKey
 
 __all__ = ["Format", "Reader", "Released", "release"]
+
+_JOURNAL = "opened"
+_OPENED = re.compile(r"([0-9a-f]{64})=([0-9a-f]{64})", re.ASCII)
 
 Progress = Callable[[int, int, str], None]
 """Called with (capsules done, capsules in all, what is being opened)."""
@@ -76,7 +81,7 @@ def release(
     if dest.exists():
         raise InputError(f"{dest}: exists already", hint="name a folder that does not exist yet")
     durable.folder(dest.parent)
-    draft = durable.folder(dest.with_name(f".{dest.name}.{request[:8]}.partial"))
+    draft = durable.folder(dest.with_name(f".{dest.name}.{request[:8]}.{form}.partial"))
     work = _Work(source, reader, draft, form)
     granted = gather(request, answers, source.state)
     wanted = sorted(set(capsules))
@@ -91,6 +96,7 @@ def release(
         )
     manifest = work.manifest(requested, opened, tuple(sorted(granted.places)))
     entry = work.publish(manifest, requested)
+    durable.remove(draft / _JOURNAL)
     durable.move(draft, dest)
     faults = tuple(work.faults)
     return Released(dest, digest(manifest), entry, tuple(sorted(opened)), tuple(missing), faults)
@@ -102,6 +108,7 @@ class _Work:
     def __init__(self, source: Source, reader: Reader, draft: Path, form: Format) -> None:
         self._source, self._reader, self._draft, self._form = source, reader, draft, form
         self._clips = durable.folder(draft / "clips")
+        self._journal = draft / _JOURNAL  # capsule=report for each clip that is on disk
         self._reports: set[Digest] = set()
         self._holdings = Holdings(source.state, source.fetch)
         self._ours: dict[Path, tuple[Fetched, Digest]] = {}  # being opened, by clip folder
@@ -118,26 +125,44 @@ class _Work:
         progress: Progress | None,
     ) -> None:
         """Open all that can be; what cannot is named in ``missing``."""
-        there = []
-        for name in wanted:
-            if self._source.state.erased(name) is not None:
-                self.missing.append(f"{name[:16]}: erased")
-            else:
-                there.append(name)
+        there = self._resume(wanted)
         try:
             for group in ahead(self._source.capsules(there)):
                 for fetched in group:
                     job = self._job(fetched, sealed.get(fetched.capsule.digest, {}), request)
-                    for done in opener.add(job) if job else ():
-                        self._done(done)
+                    self._done(opener.add(job) if job else [])
                     if progress:
                         progress(len(self.opened), len(wanted), fetched.capsule.digest[:16])
-            for done in opener.finish():
-                self._done(done)
+            for jobs in opener.finish():
+                self._done(jobs)
         except IntegrityError:
             for fetched, _ in self._ours.values():
                 fetched.done()  # false ciphertext must not be what the next run begins with
             raise
+
+    def _resume(self, wanted: Sequence[Digest]) -> list[Digest]:
+        """What is still to be opened. Leavings that the journal does not name are removed."""
+        before, there = dict(self._journaled()), []
+        for name in wanted:
+            if self._source.state.erased(name) is not None:
+                self.missing.append(f"{name[:16]}: erased")
+            elif name in before:
+                self.opened.append(name)
+                self._reports.add(before[name])
+            else:
+                there.append(name)
+        kept = {name[:16] for name in self.opened}
+        for place in self._clips.iterdir():
+            if place.name not in kept and place.stem not in kept:
+                shutil.rmtree(place) if place.is_dir() else place.unlink()
+        return there
+
+    def _journaled(self) -> Iterator[tuple[Digest, Digest]]:
+        """Capsules that an earlier run opened, each with its redaction report."""
+        text = self._journal.read_text("latin-1") if self._journal.exists() else ""
+        for word in text.split():
+            if match := _OPENED.fullmatch(word):  # a torn word is none
+                yield Digest(match.group(1)), Digest(match.group(2))
 
     def _job(self, fetched: Fetched, sealed: Sealed, request: Digest) -> Job | None:
         """What is to be opened with which shares; None if there are too few."""
@@ -154,20 +179,25 @@ class _Work:
         self._ours[final] = (fetched, capsule.header.report)
         return Job(capsule.path, found, final, self._form)
 
-    def _done(self, job: Job) -> None:
-        fetched, report = self._ours.pop(job.final)
-        fetched.done()
-        self._reports.add(report)
-        self.opened.append(fetched.capsule.digest)
+    def _done(self, jobs: Sequence[Job]) -> None:
+        """They are on disk: noted, so that the next run need not open them, and let go."""
+        words = []
+        for job in jobs:
+            fetched, report = self._ours[job.final]
+            words.append(f"{fetched.capsule.digest}={report}")
+            self._reports.add(report)
+            self.opened.append(fetched.capsule.digest)
+        if words:
+            durable.append(self._journal, " ".join(words).encode("ascii"))
+        for job in jobs:
+            self._ours.pop(job.final)[0].done()
 
     def manifest(
         self, requested: Requested, opened: list[Digest], places: tuple[GrantPlace, ...]
     ) -> bytes:
         path = self._draft / "manifest.json"
-        if self._form == "mcap":
-            for folder in [each for each in self._clips.iterdir() if each.is_dir()]:
-                shutil.rmtree(folder)
-        files = [p for p in sorted(self._draft.rglob("*")) if p.is_file() and p != path]
+        ours = (path, self._journal)
+        files = [p for p in sorted(self._draft.rglob("*")) if p.is_file() and p not in ours]
         manifest = Manifest(
             region=requested.entry.region,
             time=self._source.clock.now(),

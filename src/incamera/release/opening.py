@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Capsules into clips, many at a time: in processes, for the work, and in threads, for the disk.
 
-Opening a small clip is a millisecond or three of work and a dozen waits for the disk. So a process
-for each core opens in several threads, which wait together. A few capsules, or large ones on one
-core, are opened where they are.
+Opening a small clip is some milliseconds of work and would be a dozen waits for the disk: so a
+process for each core opens a number of them, which are then synced together. A few capsules are
+opened where they are. What is on disk is told by :class:`Opener`; a clip it did not tell of is made
+again.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +31,6 @@ __all__ = ["Format", "Job", "Opener", "opening"]
 Format = Literal["folder", "mcap"]
 
 _FEW = 48
-_THREADS = 8
 _CHUNK = 32
 _WAITING = 16  # chunks, so that neither jobs nor ciphertext pile up
 
@@ -43,15 +44,20 @@ class Job:
     final: Path
     form: Format
 
+    @property
+    def result(self) -> Path:
+        """What comes of it: a folder, or one file."""
+        return self.final if self.form == "folder" else self.final.with_suffix(".mcap")
+
     def run(self) -> None:
-        """Open it, unless an earlier run did. ``final`` appears whole or not at all."""
-        if not self.final.exists():
-            bundle = self.final.with_suffix(".tar")
-            self.shares.open(self.path, bundle)
-            unpack(bundle, self.final)
-            durable.remove(bundle)
-        if self.form == "mcap" and not (mcap := self.final.with_suffix(".mcap")).exists():
-            export(self.final, mcap)
+        """Open it; ``result`` has its name when it is complete."""
+        bundle = self.final.with_suffix(".tar")
+        self.shares.open(self.path, bundle)
+        unpack(bundle, self.final)
+        durable.remove(bundle)
+        if self.form == "mcap":
+            export(self.final, self.result)
+            shutil.rmtree(self.final)
 
 
 class Opener:
@@ -63,24 +69,22 @@ class Opener:
         self._chunk: list[Job] = []
         self._running: deque[tuple[list[Job], Future[None]]] = deque()
 
-    def add(self, job: Job) -> Iterator[Job]:
-        """Hand in a job; the jobs that are done by now. Errors of any of them are raised here."""
+    def add(self, job: Job) -> list[Job]:
+        """Hand in a job; those that are done, and on disk, by now. Errors of any are raised."""
         if self._pool is None:
-            job.run()
-            yield job
-            return
+            _run([job])
+            return [job]
         self._chunk.append(job)
         if len(self._chunk) == _CHUNK:
             self._send()
-        while len(self._running) > _WAITING:
-            yield from self._first()
+        return self._first() if len(self._running) > _WAITING else []
 
-    def finish(self) -> Iterator[Job]:
+    def finish(self) -> Iterator[list[Job]]:
         """Wait for the rest."""
         if self._chunk:
             self._send()
         while self._running:
-            yield from self._first()
+            yield self._first()
 
     def _send(self) -> None:
         assert self._pool is not None
@@ -115,6 +119,6 @@ def _quiet() -> None:
 
 
 def _run(jobs: list[Job]) -> None:
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for _ in pool.map(Job.run, jobs):
-            pass
+    with durable.together(*(each.result for each in jobs)):
+        for each in jobs:
+            each.run()

@@ -39,11 +39,13 @@ def job(fleet: Fleet, capsule: Capsule, folder: Path) -> Job:
 
 def open_all(jobs: list[Job]) -> list[Job]:
     """All that the opener says is done."""
-    done = []
+    done: list[Job] = []
     with opening(len(jobs)) as opener:
         for each in jobs:
             done += opener.add(each)
-        return done + list(opener.finish())
+        for some in opener.finish():
+            done += some
+    return done
 
 
 @pytest.mark.parametrize("count", [3, MANY])
