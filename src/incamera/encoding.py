@@ -25,6 +25,7 @@ __all__ = [
     "decimal",
     "exact_keys",
     "hex_bytes",
+    "is_version",
     "parse_canonical",
     "parse_json",
 ]
@@ -71,6 +72,11 @@ def _no_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(keys) != len(pairs):
         raise ValueError("a key stands twice")
     return keys
+
+
+def is_version(value: object, known: int) -> bool:
+    """True if ``value`` is the number ``known``: Python takes ``true`` and 1.0 for 1."""
+    return type(value) is int and value == known
 
 
 def _no_constant(name: str) -> Any:

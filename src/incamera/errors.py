@@ -20,6 +20,17 @@ from typing import ClassVar
 __all__ = ["Error", "InputError", "IntegrityError", "PolicyError", "UnavailableError"]
 
 
+_LONGEST = 1_000
+
+
+def _line(text: str) -> str:
+    """``text`` as one line that every terminal can show: it may quote what a stranger sent."""
+    if len(text) <= _LONGEST and text.isprintable():
+        return text
+    cut = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+    return "".join(each if each.isprintable() else "?" for each in cut)
+
+
 class Error(Exception):
     """A failure that a person can act on: one clear sentence, and a hint."""
 
@@ -28,9 +39,9 @@ class Error(Exception):
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         """``message`` says what and where, in one sentence; ``hint`` what to do next."""
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = _line(message)
+        super().__init__(self.message)
+        self.hint = None if hint is None else _line(hint)
 
 
 class InputError(Error):

@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from incamera import durable
-from incamera.encoding import base64_bytes, base64_text, canonical, exact_keys, parse_canonical
+from incamera.encoding import (
+    base64_bytes,
+    base64_text,
+    canonical,
+    exact_keys,
+    is_version,
+    parse_canonical,
+)
 from incamera.errors import InputError, IntegrityError, UnavailableError
 from incamera.ids import Name, parse_name
 from incamera.ledger.codec import parse_country, parse_int
@@ -72,7 +79,7 @@ class Card:
         envelope = open_envelope(data, where, payload_type=CARD_TYPE)
         names = [each.name for each in fields(cls)]
         value = exact_keys(parse_canonical(envelope.payload, where), ("v", *names), where)
-        if value["v"] != 1 or value["role"] not in get_args(CardRole):
+        if not is_version(value["v"], 1) or value["role"] not in get_args(CardRole):
             raise InputError(f"{where}: a card of a version or role not known here")
         card = cls(
             role=value["role"],

@@ -19,7 +19,14 @@ from pathlib import Path
 from incamera import durable
 from incamera.cli.card import Card
 from incamera.clock import Clock
-from incamera.encoding import base64_bytes, base64_text, canonical, exact_keys, parse_canonical
+from incamera.encoding import (
+    base64_bytes,
+    base64_text,
+    canonical,
+    exact_keys,
+    is_version,
+    parse_canonical,
+)
 from incamera.errors import InputError, IntegrityError, UnavailableError
 from incamera.ids import Digest, Name, Region, digest
 from incamera.ledger.codec import encode
@@ -255,7 +262,9 @@ def _parse(data: bytes, where: str) -> Founding:
     envelope = open_envelope(data, where, payload_type=FOUNDING_TYPE, limit=_MAX)
     keys = ("v", "policy", "entries", "texts", "cards", "tokens")
     value = exact_keys(parse_canonical(envelope.payload, where), keys, where)
-    if value["v"] != 1 or not all(isinstance(value[k], list) for k in ("entries", "cards")):
+    if not is_version(value["v"], 1) or not all(
+        isinstance(value[k], list) for k in ("entries", "cards")
+    ):
         raise InputError(f"{where}: a founding of a version not known here")
     if not all(isinstance(value[key], dict) for key in ("texts", "tokens")):
         raise InputError(f"{where}: texts and tokens are objects")

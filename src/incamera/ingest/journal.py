@@ -28,7 +28,12 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from incamera import durable
-from incamera.encoding import canonical, exact_keys, parse_canonical
+from incamera.encoding import (
+    canonical,
+    exact_keys,
+    is_version,
+    parse_canonical,
+)
 from incamera.errors import InputError, UnavailableError
 from incamera.ids import Digest, digest, parse_digest
 
@@ -91,7 +96,7 @@ def _parse(line: bytes, where: str) -> Step | None:
         return None
     value = exact_keys(parse_canonical(line, where), _KEYS, where)
     state = value["state"]
-    if value["v"] != 1 or state not in get_args(State):
+    if not is_version(value["v"], 1) or state not in get_args(State):
         raise InputError(
             f"{where}: written by another version of incamera", hint="use the newer one"
         )

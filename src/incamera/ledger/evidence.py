@@ -15,9 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from incamera import durable
-from incamera.encoding import base64_bytes, base64_text, canonical, exact_keys, parse_canonical
+from incamera.encoding import (
+    base64_bytes,
+    base64_text,
+    canonical,
+    exact_keys,
+    is_version,
+    parse_canonical,
+)
 from incamera.errors import InputError, IntegrityError
 from incamera.ids import Digest, digest
+from incamera.ledger.codec import parse_int
 from incamera.tlog import merkle
 from incamera.tlog.checkpoint import Checkpoint
 from incamera.tlog.frontier import Frontier
@@ -94,8 +102,9 @@ def parse_evidence(data: bytes, where: str) -> tuple[bytes, bytes]:
     if len(data) > _MAX:
         raise InputError(f"{where}: evidence may have {_MAX} bytes")
     value = exact_keys(parse_canonical(data, where), ("v", "seen", "ours", "theirs"), where)
-    if value["v"] != 1:
+    if not is_version(value["v"], 1):
         raise InputError(f"{where}: an evidence version not known here")
+    parse_int(value["seen"], f"{where}: seen")
     return base64_bytes(value["ours"], where), base64_bytes(value["theirs"], where)
 
 
@@ -127,11 +136,12 @@ def check_evidence(data: bytes, policy: Policy, where: str) -> tuple[Checkpoint,
     if len(data) > _MAX:
         raise InputError(f"{where}: evidence may have {_MAX} bytes")
     value = parse_canonical(data, where)
-    if not isinstance(value, dict) or value.get("v") != 2:
+    if not isinstance(value, dict) or not is_version(value.get("v"), 2):
         notes = parse_evidence(data, where)
         check_fork(*notes, policy)
         return _signed(notes[0], policy), _signed(notes[1], policy)
     value = exact_keys(value, ("v", "seen", "ours", "theirs", "split"), where)
+    parse_int(value["seen"], f"{where}: seen")
     notes = base64_bytes(value["ours"], where), base64_bytes(value["theirs"], where)
     small, large = sorted((_signed(each, policy) for each in notes), key=lambda each: each.size)
     _check_split(small, large, _split(value["split"], where), where)

@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from incamera.encoding import base64_bytes, base64_text, canonical, exact_keys, parse_canonical
+from incamera.encoding import (
+    base64_bytes,
+    base64_text,
+    canonical,
+    exact_keys,
+    is_version,
+    parse_canonical,
+)
 from incamera.errors import InputError, IntegrityError
 from incamera.ids import Digest, Name, parse_digest, parse_name
 from incamera.ledger.codec import parse_int
@@ -78,7 +85,11 @@ class Grant:
         keys = ("v", "request", "trustee", "entries", "shares")
         value = exact_keys(parse_canonical(envelope.payload, where), keys, where)
         shares, entries = value["shares"], value["entries"]
-        if value["v"] != 1 or not isinstance(shares, list) or not isinstance(entries, list):
+        if (
+            not is_version(value["v"], 1)
+            or not isinstance(shares, list)
+            or not isinstance(entries, list)
+        ):
             raise InputError(f"{where}: not a grant of version 1")
         if len(shares) > MAX_BATCH or len(entries) > MAX_BATCH:
             raise InputError(f"{where}: more than {MAX_BATCH} shares")

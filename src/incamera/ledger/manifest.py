@@ -11,7 +11,12 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from incamera.encoding import canonical, exact_keys, parse_canonical
+from incamera.encoding import (
+    canonical,
+    exact_keys,
+    is_version,
+    parse_canonical,
+)
 from incamera.errors import InputError
 from incamera.ids import Digest, Name, Region, parse_digest, parse_name
 from incamera.ledger.codec import parse_int
@@ -92,7 +97,7 @@ def open_manifest(data: bytes, public: bytes, where: str = "manifest") -> Manife
 
 def _parse(payload: bytes, where: str) -> Manifest:
     value = exact_keys(parse_canonical(payload, where), (*_KEYS, "reports"), where)
-    if value["v"] != 1:
+    if not is_version(value["v"], 1):
         raise InputError(f"{where}: a manifest version not known here")
     manifest = Manifest(
         region=Region(parse_name(value["region"], f"{where}: region")),

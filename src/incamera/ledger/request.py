@@ -10,7 +10,14 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from incamera.encoding import base64_bytes, base64_text, canonical, exact_keys, parse_canonical
+from incamera.encoding import (
+    base64_bytes,
+    base64_text,
+    canonical,
+    exact_keys,
+    is_version,
+    parse_canonical,
+)
 from incamera.errors import InputError
 from incamera.ids import Digest, Name, Region, digest
 from incamera.ledger.codec import encode, parse_int
@@ -113,7 +120,7 @@ class GrantRequest:
             raise InputError(f"{where}: may have {_MAX_BYTES} bytes")
         keys = ("v", "leaf", "index", "note", "proof", "capsules")
         value = exact_keys(parse_canonical(data, where), keys, where)
-        if value["v"] != 1:
+        if not is_version(value["v"], 1):
             raise InputError(f"{where}: a version not known here")
         proof, capsules = value["proof"], value["capsules"]
         if not isinstance(proof, list) or not isinstance(capsules, list):
