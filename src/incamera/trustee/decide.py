@@ -170,3 +170,12 @@ class Trustee:
         with self._lock, durable.lock(self.home / "lock", wait=True):
             self.follower.freeze(ours, theirs)
             trace.announce_freeze(self._desk)
+
+    def convict(self, evidence: bytes) -> None:
+        """As :meth:`accuse`, with an evidence file of any kind, which is kept as it is.
+
+        :class:`InputError` if it is malformed, :class:`IntegrityError` if it proves nothing.
+        """
+        with self._lock, durable.lock(self.home / "lock", wait=True):
+            self.follower.convict(evidence)
+            trace.announce_freeze(self._desk)

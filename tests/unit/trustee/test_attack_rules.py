@@ -342,7 +342,12 @@ def test_the_proof_of_a_fork_is_one_file_that_anyone_can_check(world: World) -> 
 
     for name in ("is", "uy"):
         world.trustees[name].follower.follow()
-        world.trustees[name].accuse(ours, theirs)
+        for useless in (b"", data[:-1], data.replace(b'"v":1', b'"v":9')):
+            with pytest.raises((InputError, IntegrityError)):
+                world.trustees[name].convict(useless)
+        assert not world.trustees[name].frozen
+        world.trustees[name].convict(data)
+        assert world.trustees[name].evidence[0].read_bytes() == data
         assert world.trustees[name].frozen
     assert len({each.trustee for each in world.state().freezes()}) == 3
 
