@@ -6,7 +6,7 @@
 | log | entries from many callers | each answered entry stands where it was said, once |
 | vault | capsules and requests coming in | each receipt holds; the same again, the same entry |
 | a trustee | deciding | the same request gets the same shares, one grant entry |
-| a witness | cosigning | the others make the quorum; back, it goes on where it was |
+| a witness | cosigning | the same; the others make the quorum; back, it goes on where it was |
 | two witnesses | appends | refused, nothing lost; both back, all goes on |
 
 In every row the log, read as an outsider, verifies whole afterwards.
@@ -15,6 +15,7 @@ In every row the log, read as an outsider, verifies whole afterwards.
 from __future__ import annotations
 
 import json
+import secrets
 import threading
 import time
 from collections.abc import Iterator
@@ -76,18 +77,24 @@ def again(party: Party, times: int, pause: float) -> None:
         party.start()
 
 
-def test_the_log_dies_while_many_append(parties: Region) -> None:
+@pytest.mark.parametrize(
+    "victims",
+    [("log",) * 4, ("witness-1", "witness-2", "witness-3", "witness-1"), ("log", "witness-2") * 2],
+    ids=["log", "witnesses", "both"],
+)
+def test_they_die_while_many_append(parties: Region, victims: tuple[str, ...]) -> None:
     """Callers that ask again until they are answered find each entry at the place they were told.
 
-    An answer lost on the way is not a second entry: what the log had published is answered from
-    memory, what it had begun is finished first.
+    An answer lost on the way is not a second entry: what the log had published is found in its
+    tiles, what it had begun is finished first.
     """
     told: dict[bytes, int] = {}
+    run = secrets.token_hex(4).encode()
 
     def append(number: int) -> None:
         client = log_client(parties)
         for turn in range(12):
-            entry = b"not an entry of the ledger %d %d" % (number, turn)
+            entry = b"not an entry of the ledger %s %d %d" % (run, number, turn)
             while entry not in told:
                 try:
                     told[entry] = client.append([entry]).first_index
@@ -95,8 +102,12 @@ def test_the_log_dies_while_many_append(parties: Region) -> None:
                     time.sleep(0.1)
         client.close()
 
+    def kill() -> None:
+        for name in victims:
+            again(parties.parties[name], 1, 0.5)
+
     with ThreadPoolExecutor(7) as pool:
-        killing = pool.submit(again, parties.parties["log"], 4, 0.6)
+        killing = pool.submit(kill)
         list(pool.map(append, range(6)))
         killing.result()
     found = entries(parties)

@@ -42,6 +42,9 @@ class _Impatient(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if len(self.connections) > 2 * (self.limit_concurrency or 0):
+            transport.abort()  # past being told 503: a descriptor is worth more
+            return
         self._head = self.loop.call_later(_HEAD_SECONDS, transport.abort)
 
     def data_received(self, data: bytes) -> None:
