@@ -50,10 +50,19 @@ WITNESSES = ("witness-1", "witness-2", "witness-3")
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on at this moment."""
+    """Ports nobody listens on at this moment.
+
+    Below those that the kernel gives to outgoing connections: or one of these would take a port
+    while its server is being started, or started again.
+    """
+    found: list[int] = []
     with contextlib.ExitStack() as stack:
-        places = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [place.getsockname()[1] for place in places]
+        while len(found) < count:
+            port = 10_000 + secrets.randbelow(20_000)
+            with contextlib.suppress(OSError):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+                found.append(port)
+    return found
 
 
 def wait_for_line(process: subprocess.Popen[bytes], seconds: float) -> bytes:
