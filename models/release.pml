@@ -235,7 +235,7 @@ boot:
 #endif
 
      /* code: src/incamera/trustee/batch.py::Batch._reseal "case.entry.recipient"
-        code: src/incamera/trustee/memory.py::Memory.pin_recipient "INSERT OR IGNORE" */
+        code: src/incamera/trustee/memory.py::Memory.pin_recipient "INSERT INTO recipients" */
 #ifdef ANY_RECIPIENT
      if
      :: k = 1
@@ -299,7 +299,8 @@ boot:
      fi;
 
 #ifndef UNCHECKED
-     /* code: src/incamera/trustee/batch.py::Batch._answer "rules.not_erased" */
+     /* code: src/incamera/trustee/batch.py::Batch._answer "self._checks.again"
+        code: src/incamera/trustee/checks.py::Checks.again "rules.not_erased" */
      if
      :: !read(E)
      :: else -> goto refuse
