@@ -83,17 +83,12 @@ class Mirror:
         #: False once something is missing that nothing can replace.
         self.whole = True
 
-    def update(
-        self, checkpoint: Checkpoint, below: int = 0, advance: Advance | None = None
-    ) -> None:
-        """Fetch what the tree of ``checkpoint`` has beyond the first ``below`` entries.
+    def update(self, edge: RightEdge, below: int = 0, advance: Advance | None = None) -> None:
+        """Fetch what the tree with this :meth:`edge` has beyond the first ``below`` entries.
 
         :class:`UnavailableError` if the log does not answer; what came before that is kept.
         """
-        size = checkpoint.size
-        edge = self._edge(checkpoint)
-        if edge is None:
-            return
+        size = edge.size
         for level, index, hashes in edge.partials():
             self._write(level, index, len(hashes), b"".join(hashes))
         for level in range(len(edge.levels) - 2, 0, -1):
@@ -132,10 +127,11 @@ class Mirror:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    # One file
+    def edge(self, checkpoint: Checkpoint) -> RightEdge | None:
+        """The right edge of that tree, verified; rebuilt from what lies below it if need be.
 
-    def _edge(self, checkpoint: Checkpoint) -> RightEdge | None:
-        """The right edge of that tree, verified; rebuilt from what lies below it if need be."""
+        None, and nothing can be fetched, if neither makes the signed root. Nothing is written.
+        """
         size, served, rebuilt = checkpoint.size, [], []
         for level, width in enumerate(edge_widths(size)):
             index = size >> 8 * (level + 1)
@@ -229,9 +225,11 @@ class Mirror:
             return None
         return path.read_bytes()[at * merkle.HASH : (at + 1) * merkle.HASH]
 
-    def _hashes(self, level: int, index: int, width: int) -> tuple[bytes, ...]:
+    def _hashes(
+        self, level: int, index: int, width: int, fetch: Fetch | None = None
+    ) -> tuple[bytes, ...]:
         """A tile as it is here or served, unverified; empty if it is not."""
-        data = self._ask_tile(level, index, width)
+        data = self._ask_tile(level, index, width, fetch)
         if data is None or len(data) != width * merkle.HASH:
             return ()
         return tuple(tile.split_hashes(data, width, "tile"))
@@ -241,26 +239,48 @@ class Mirror:
         if width == 0:
             return ()
         if level == 0:
-            data = self._ask_tile(tile.ENTRIES, index, width)
+            data = self._ask_tile(tile.ENTRIES, index, width, self._there_or_here)
             try:
                 return _leaves(data or b"", "bundle")
             except IntegrityError:
                 return ()
         first = index * tile.WIDTH
-        children = [self._hashes(level - 1, at, tile.WIDTH) for at in range(first, first + width)]
+        children = [
+            self._hashes(level - 1, at, tile.WIDTH, self._there_or_here)
+            for at in range(first, first + width)
+        ]
         return tuple(merkle.root(child) for child in children)
 
     # Asking and telling
 
-    def _ask_tile(self, level: int, index: int, width: int) -> bytes | None:
+    def _ask_tile(
+        self, level: int, index: int, width: int, fetch: Fetch | None = None
+    ) -> bytes | None:
         try:
-            return fetch_tile(self._here_or_there, level, index, width)
+            return fetch_tile(fetch or self._here_or_there, level, index, width)
         except Error:
             self._answering()
             return None
 
     def _here_or_there(self, path: str) -> bytes:
         return (self._local if (self._folder / path).exists() else self._remote)(path)
+
+    def _there_or_here(self, path: str) -> bytes:
+        """As served: what is here may be of a tree that this one contradicts."""
+        try:
+            return self._remote(path)
+        except Error:
+            if (self._folder / path).exists():
+                return self._local(path)
+            raise
+
+    def served(self, edge: RightEdge) -> Fetch:
+        """The tiles of a tree whose edge was verified, as the log serves them otherwise."""
+        known = {
+            tile.path(level, index, len(hashes)): b"".join(hashes)
+            for level, index, hashes in edge.partials()
+        }
+        return lambda path: known[path] if path in known else self._remote(path)
 
     def _ask(self, path: str) -> bytes | None:
         """The file as the log serves it; None if it serves others, but not this one."""

@@ -120,10 +120,15 @@ class Visitor:
         if witnessed is None:
             return Visit(_report(findings), since)
         findings = Findings()  # the audit below says the same of the checkpoint again
-        if known is not None and (told := self._contradicts(known, witnessed, policy)):
-            return told
         mirror = Mirror(self.public, self._remote)
-        mirror.update(witnessed.checkpoint, since, _named(advance, "fetching"))
+        if told := self._contradicts(known, witnessed, policy, self._remote):
+            return told
+        edge = mirror.edge(witnessed.checkpoint)
+        if edge is not None:
+            # Now that its edge is known, tiles that were served wrong hide a fork no more.
+            if told := self._contradicts(known, witnessed, policy, mirror.served(edge)):
+                return told
+            mirror.update(edge, since, _named(advance, "fetching"))
         mirror.again(self._suspects())
         self._suspect(mirror)
         for each in sorted(set(mirror.problems)):
@@ -131,8 +136,6 @@ class Visitor:
         if not mirror.whole:
             return Visit(_report(findings, witnessed, policy), since)
         self._publish(note)
-        if known is not None and (told := self._contradicts(known, witnessed, policy, local=True)):
-            return told
         fetch = MirrorFetch(self.public, self._remote)
         scope = Scope(
             fetch,
@@ -178,15 +181,12 @@ class Visitor:
             memory.close()
 
     def _contradicts(
-        self, known: _Known, witnessed: Witnessed, policy: Policy, *, local: bool = False
+        self, known: _Known | None, witnessed: Witnessed, policy: Policy, served: Fetch
     ) -> Visit | None:
-        """The report on a log that is no longer the one that was seen before.
-
-        ``local``: judged by tiles that the mirror has verified, where those served were no help.
-        """
-        ours, theirs = known.checkpoint, witnessed.checkpoint
-        if ours == theirs:
+        """The report on a log that is no longer the one that was seen before."""
+        if known is None or known.checkpoint == witnessed.checkpoint:
             return None
+        ours, theirs = known.checkpoint, witnessed.checkpoint
         if ours.origin != theirs.origin:
             raise InputError(
                 f"{self.folder}: mirrors {ours.origin!r:.80}, not {theirs.origin!r:.80}",
@@ -194,7 +194,6 @@ class Visitor:
             )
         split: Split | None = None
         if ours.size != theirs.size:
-            served = FolderFetch(self.public) if local else self._remote
             try:
                 split = self._split(known, theirs, served)
             except (IntegrityError, UnavailableError):

@@ -311,9 +311,16 @@ def test_a_fork_is_proven_although_tiles_are_withheld(world: World, visitor: Vis
     entries = [*world.entries(), b"more", b"and more"]
     entries[3] = b"another"
     fork = forked(world, entries, "fork")
+    before = (visitor.public / "checkpoint").read_bytes()
+    # With both the tile and the one below it withheld: an error, but no proof yet.
     fork.withheld |= {"tile/0/000", "tile/1/000.p/2"}
     visit = made(world, fork, visitor.folder).visit()
-    assert not visit.report.ok
+    assert [where for where, _ in errors(visit.report)] == ["tile"]
+    fork.withheld.remove("tile/0/000")
+    visit = made(world, fork, visitor.folder).visit()
+    assert visit.evidence is not None
+    evidence.check_evidence(visit.evidence.read_bytes(), world.logs.policy, "evidence")
+    assert (visitor.public / "checkpoint").read_bytes() == before
 
 
 def test_evidence_that_proves_nothing(world: World, visitor: Visitor) -> None:
