@@ -31,6 +31,7 @@ from incamera.vault import Row
 __all__ = ["Catalogue"]
 
 _PAGE = 1_000
+_LAST = 1 << 53  # and what comes after still fits what the machine counts in
 _FILTERS = frozenset(("status", "since", "until", "owner", "camera", "tag", "purpose"))
 _STATUSES = ("pending", "kept", "lost", "erased")
 
@@ -57,6 +58,8 @@ class Catalogue:
         count = decimal(asked.get("count", str(_PAGE)), "count")
         if not 1 <= count <= _PAGE:
             raise InputError(f"count: 1 to {_PAGE}")
+        if start > _LAST:
+            raise InputError(f"start: at most {_LAST}")
         rows = self._vaults.rows(start, count + 1, **having)
         shown = [_plain(row, caller) for row in rows[:count]]
         return {"v": 1, "capsules": shown, "more": len(rows) > count}

@@ -36,6 +36,7 @@ PUBLISHERS = {
 """Whose texts these are; a list is anybody's who is enrolled."""
 
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
+_DEEPEST = 16  # names in a path; the tile of the largest tree has 10
 _TEXT = "text/plain; charset=utf-8"
 _FOR_EVER = "public, max-age=31536000, immutable"
 
@@ -46,8 +47,10 @@ def read_public(folder: Path, path: str) -> Response:
     A path is of plain names: no name begins with a dot, so neither ``..`` nor a file that is
     still being written can be named.
     """
-    place = folder
-    for part in path.split("/"):
+    place, parts = folder, path.split("/")
+    if len(parts) > _DEEPEST:  # or the system finds the path too long to look at
+        raise HTTPException(404)
+    for part in parts:
         if not _PART.fullmatch(part):
             raise HTTPException(404)
         place = place / part
