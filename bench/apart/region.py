@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
@@ -117,7 +118,12 @@ def cpu_of(pid: int) -> float:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now, all different."""
+    """Ports that nobody listens on now, below those that outgoing connections take."""
+    found: list[int] = []
     with ExitStack() as stack:
-        places = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [place.getsockname()[1] for place in places]
+        while len(found) < count:
+            port = 10_000 + secrets.randbelow(20_000)
+            with suppress(OSError):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+                found.append(port)
+    return found

@@ -8,11 +8,9 @@ for until it says that it can be asked; ``stop TEXT`` ends the server whose comm
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +20,8 @@ from pathlib import Path
 import pytest
 from test_scripts import Step, check, longest_hex, parse_lines, run
 
+from serving import free_ports
+
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted((Path(__file__).parent / "scripts" / "apart").glob("*.txt"))
 
@@ -29,10 +29,8 @@ SCRIPTS = sorted((Path(__file__).parent / "scripts" / "apart").glob("*.txt"))
 def with_ports(text: str) -> str:
     """``text`` with free ports for PORT1 ..."""
     names = sorted(set(re.findall(r"PORT\d", text)))
-    with contextlib.ExitStack() as stack:
-        for name in names:
-            place = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-            text = text.replace(name, str(place.getsockname()[1]))
+    for name, port in zip(names, free_ports(len(names)), strict=True):
+        text = text.replace(name, str(port))
     return text
 
 
