@@ -128,7 +128,9 @@ class Visitor:
             # Now that its edge is known, tiles that were served wrong hide a fork no more.
             if told := self._contradicts(known, witnessed, policy, mirror.served(edge)):
                 return told
-            mirror.update(edge, since, _named(advance, "fetching"))
+            # A mirror that somebody emptied is filled again.
+            have = since if (self.public / "checkpoint").exists() else 0
+            mirror.update(edge, have, _named(advance, "fetching"))
         mirror.again(self._suspects())
         self._suspect(mirror)
         for each in sorted(set(mirror.problems)):

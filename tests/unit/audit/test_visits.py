@@ -211,6 +211,17 @@ def test_tiles_of_a_taller_tree_are_made_good_too(tmp_path: Path) -> None:
         assert (visitor.public / place).read_bytes() == (world.public / place).read_bytes()
 
 
+def test_a_mirror_that_was_emptied_is_filled_again(world: World, visitor: Visitor) -> None:
+    """What was read is remembered; what was copied is copied once more."""
+    visitor.visit()
+    before = {path.relative_to(visitor.public) for path in visitor.public.rglob("*")}
+    shutil.rmtree(visitor.public)
+    visit = visitor.visit()
+    assert visit.since == visit.report.size
+    assert visit.report.to_json() == at_once(world).to_json()
+    assert {path.relative_to(visitor.public) for path in visitor.public.rglob("*")} == before
+
+
 def test_texts_are_mirrored_and_judged(world: World, served: Served, visitor: Visitor) -> None:
     """A text that is altered or withheld is an error at each visit, and never kept."""
     text = f"policy/{world.policy}.cedar"
