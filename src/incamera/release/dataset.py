@@ -125,7 +125,7 @@ class _Work:
         progress: Progress | None,
     ) -> None:
         """Open all that can be; what cannot is named in ``missing``."""
-        there = self._resume(wanted)
+        there, group = self._resume(wanted), list[Fetched]()
         try:
             for group in ahead(self._source.capsules(there)):
                 for fetched in group:
@@ -136,8 +136,9 @@ class _Work:
             for jobs in opener.finish():
                 self._done(jobs)
         except IntegrityError:
-            for fetched, _ in self._ours.values():
-                fetched.done()  # false ciphertext must not be what the next run begins with
+            # False ciphertext must not be what the next run begins with.
+            for fetched in [*group, *(each for each, _ in self._ours.values())]:
+                fetched.done()
             raise
 
     def _resume(self, wanted: Sequence[Digest]) -> list[Digest]:
