@@ -68,6 +68,8 @@ def _line(answer: Answer) -> str:
         said = f"cannot be reached: {answer.error.message}"
     elif answer.error is not None:
         said = f"refuses ({answer.code}): {answer.error.message}"
+    elif answer.granted == 0:
+        said = "holds no share of these capsules now"
     return f"{answer.request[:12]}  {answer.trustee} {said}"
 
 

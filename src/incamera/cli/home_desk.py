@@ -62,8 +62,10 @@ class HomeDesk:
         return self.home.region()
 
     def trustees(self, named: Sequence[str] = ()) -> list[Name]:
-        """As ``home.toml`` has them."""
-        known = self.home.settings.trustees
+        """As ``home.toml`` has them, and those who joined since: enrolled, with a folder here."""
+        known = [Name(each) for each in self.home.settings.trustees]
+        joined = (each.name for each in self.state().parties("trustee") if each.name not in known)
+        known += [name for name in joined if self.home.paths.trustee(name).exists()]
         for name in named:
             if name not in known:
                 raise InputError(f"no trustee {name} in this home", hint="see home.toml")

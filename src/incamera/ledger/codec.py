@@ -8,6 +8,7 @@ since requests and capsules are named by the hash of these bytes.
 from __future__ import annotations
 
 import datetime
+import functools
 import itertools
 import re
 from collections.abc import Callable, Iterable
@@ -245,6 +246,19 @@ def entry_payload(entry: Entry) -> bytes:
 
 def parse_entry(payload: bytes, where: str) -> Entry:
     """The entry in a canonical payload (without its envelope), strictly."""
+    try:
+        return _entry(payload)
+    except InputError:
+        return _parse(payload, where)  # once more, for a message that names the place
+
+
+@functools.lru_cache(maxsize=512)
+def _entry(payload: bytes) -> Entry:
+    """Remembered: a request is read in the log, shown to a trustee, and named by its answers."""
+    return _parse(payload, "entry")
+
+
+def _parse(payload: bytes, where: str) -> Entry:
     value = parse_canonical(payload, where)
     kind = value.get("type") if isinstance(value, dict) else None
     cls = _CLASSES.get(kind) if isinstance(kind, str) else None

@@ -110,12 +110,15 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            # Never an IntegrityError: a damaged file here says nothing about an entry read there.
-            raise UnavailableError(
-                f"{self.where}: {error}",
-                hint="make room, or end the other command; a damaged file may be moved away: "
-                "what stands in it is read again from the log",
-            ) from error
+            raise self._error(error) from error
+
+    def _error(self, error: sqlite3.Error) -> UnavailableError:
+        # Never an IntegrityError: a damaged file here says nothing about an entry read there.
+        return UnavailableError(
+            f"{self.where}: {error}",
+            hint="make room, or end the other command; a damaged file may be moved away: "
+            "what stands in it is read again from the log",
+        )
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -142,8 +145,10 @@ class Database:
 
     def run(self, sql: str, *values: Any) -> int:
         """Execute a statement; the number of rows it changed."""
-        with self._ours():
+        try:
             return self._connection.execute(sql, values).rowcount
+        except sqlite3.Error as error:
+            raise self._error(error) from error
 
     def run_many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         """Execute a statement once for each row."""
@@ -152,9 +157,11 @@ class Database:
 
     def one(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
         """The first row, or None."""
-        with self._ours():
+        try:
             row: tuple[Any, ...] | None = self._connection.execute(sql, values).fetchone()
-            return row
+        except sqlite3.Error as error:
+            raise self._error(error) from error
+        return row
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """All rows, one at a time."""

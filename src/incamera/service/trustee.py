@@ -20,7 +20,6 @@ from incamera.clock import Clock
 from incamera.encoding import exact_keys, parse_json
 from incamera.errors import InputError, UnavailableError
 from incamera.ledger.codec import parse_int
-from incamera.ledger.evidence import parse_evidence
 from incamera.ledger.grant import Grant
 from incamera.ledger.request import GrantRequest
 from incamera.ledger.state import State
@@ -171,7 +170,7 @@ def trustee_app(
 
 
 def _accuse(trustee: Trustee, body: bytes) -> None:
-    trustee.accuse(*parse_evidence(body, "evidence"))
+    trustee.convict(body)
 
 
 class _Status:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from incamera import durable
+from incamera.errors import InputError
 from incamera.ids import Digest, digest
 from incamera.ledger.dealing import open_paper, write_paper
 from incamera.ledger.entries import ReshareEntry, Seat
@@ -116,8 +117,10 @@ def _shown(desk: Desk, source: int, capsule: Digest, evidence: Evidence) -> Caps
         return CapsuleEvidence(envelope, wrapped[index - 1], index)
     passed = desk.state.succession(source)
     assert passed is not None  # the fold refuses a succession from one that is not there
-    index = [seat.trustee for seat in passed.entry.seats].index(desk.name) + 1
-    return CapsuleEvidence(envelope, b"", index, source)
+    seated = [seat.trustee for seat in passed.entry.seats]
+    if desk.name not in seated:
+        raise InputError(f"{desk.name} holds no share by succession {source}: nothing to pass on")
+    return CapsuleEvidence(envelope, b"", seated.index(desk.name) + 1, source)
 
 
 def _no_weaker(desk: Desk, succession: Succession, header: Header) -> None:

@@ -72,6 +72,8 @@ def test_shares_pass_on_again(region: Region) -> None:
     second = region.succession("is", "li", "uy", "no", source=first, threshold=3)
     assert region.deal(second, "li", "no") == [2, 2]
     region.take(second, "is", "li", "uy", "no")
+    with pytest.raises(InputError, match="nothing to pass on"):
+        region.deal(second, "uy")  # whose shares were the first set's
     leaf, index = region.request(capsules)
     key = region.data_key(leaf, index, capsules[1])
     assert region.opened(leaf, index, second, ["is", "li", "uy"], capsules[1]) == key
