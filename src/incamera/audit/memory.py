@@ -66,6 +66,16 @@ class Memory(State):
         assert party is not None, "only an enrolled reader's request takes effect"
         return party
 
+    def founded(self) -> int:
+        """How many entries the log began with that only say who there is, and by what rules."""
+        sql = "SELECT since FROM parties UNION SELECT at FROM epochs UNION SELECT at FROM documents"
+        count = 1  # the region's own
+        for (at,) in self._database.rows(f"{sql} ORDER BY 1"):
+            if at != count:
+                break
+            count += 1
+        return count
+
     def dataset(self, manifest: Digest) -> tuple[int, Party] | None:
         """The entry that first named a manifest, and the reader as enrolled then."""
         sql = "SELECT at, reader FROM datasets WHERE manifest = ? ORDER BY at LIMIT 1"

@@ -63,6 +63,15 @@ class ReadCheck:
                     f"{count} are in one jurisdiction, where {region.threshold} can open a capsule",
                     "one government could reach enough shares: spread the trustees",
                 )
+        founded = self._state.founded()
+        for each in self._state.parties("trustee"):
+            if each.since >= founded:
+                self._findings.warning(
+                    f"trustee {each.name}",
+                    f"enrolled, or given another key, since the founding: log entry {each.since}",
+                    "the operator alone decides that, and new capsules can be sealed to it: "
+                    "find out who holds its key",
+                )
 
     def _keys(self) -> None:
         """What trustees owe to the clock of the witnesses: a key for today, the end of old ones."""

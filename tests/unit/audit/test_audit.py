@@ -499,6 +499,18 @@ def test_requests_for_what_is_not_there(scene: Scene) -> None:
     assert any("1 of the 1 capsules" in each for each in texts)
 
 
+def test_a_trustee_enrolled_since_the_founding_is_a_warning(scene: Scene) -> None:
+    """One that is new, and one whose key the operator changed; none of the founding's."""
+    assert not any("trustee" in each.where for each in scene.audit().findings)
+    for name, country in (("two", "AT"), ("is", "IS")):
+        key = SigningKey.generate().public
+        scene.world.append(scene.world.party("trustee", name, "notary", country, key))
+    report = scene.audit(blobs=None)
+    told = {each.where for each in report.findings if "since the founding" in each.what}
+    assert told == {"trustee two", "trustee is"}
+    assert report.ok
+
+
 def test_trustees_in_one_country_are_a_warning(scene: Scene) -> None:
     """When one government could reach enough shares, the report says so."""
     keys = Keyring.create(scene.world.home / "ch-two")
