@@ -17,9 +17,8 @@
      EVIDENCE_LOST   the evidence folder may vanish at any restart
      ASKED           the trustee asks the witnesses past the log how far it has come, once after
                      each restart (trustee/heads.py)
-     RECHECKED       the trustee looks for its grant entry in the tree it follows even if it
-                     remembers having seen it: not in the code, see docs/proof.md
    Guards taken out, each to be found by the checker:
+     BELIEVES        the trustee believes its own file that it saw its grant entry before
      UNWITNESSED     the trustee takes a checkpoint that no quorum cosigned
      NO_FOLLOW       the trustee believes an inclusion proof and reads nothing
      FORGETFUL       the trustee answers before what it followed is on disk
@@ -263,10 +262,10 @@ boot:
      fi;
 
      /* code: src/incamera/trustee/batch.py::Batch._remember "intent.index" */
-#ifdef RECHECKED
-#define logged (d_logged && read(d_intent))
-#else
+#ifdef BELIEVES
 #define logged d_logged
+#else
+#define logged (d_logged && read(d_intent))
 #endif
      if
      :: logged

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from incamera import durable
 from incamera.clock import Clock
-from incamera.errors import InputError, IntegrityError
+from incamera.errors import InputError, IntegrityError, UnavailableError
 from incamera.tlog import merkle, storage, tile
 from incamera.tlog.checkpoint import Checkpoint
 from incamera.tlog.cosigners import WitnessClient, Witnesses
@@ -37,6 +37,9 @@ from incamera.tlog.storage import Batch, Tree
 from incamera.tlog.tree import TileTree
 
 __all__ = ["Appended", "Log", "WitnessClient"]
+
+_NOW = 300
+"""Seconds that witnesses' clocks may be apart from ours when they confirm a tree."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +59,9 @@ class _Memory:
     tail: list[bytes]
     batch: Batch | None
     published: Witnessed | None
-    #: True once a quorum confirmed, in this process, that ``tree`` is the latest they saw: the
-    #: proof that this state is no restored backup. No new tree is signed before.
+    #: True once a quorum confirmed, in this process and by cosignatures of now, that ``tree`` is
+    #: the latest they saw: the proof that this state is no restored backup. No new tree is signed
+    #: before.
     confirmed: bool = field(default=False)
 
     @property
@@ -153,6 +157,12 @@ class Log:
             retry = memory.behind or self._unanswered
             if memory.behind or not memory.confirmed:
                 self._publish(memory)
+            if not memory.confirmed:
+                raise UnavailableError(
+                    f"{self.origin}: the witnesses' cosignatures are not of now",
+                    hint="compare the clocks of log and witnesses: an answer of long ago does not "
+                    "show that this log's state is its latest",
+                )
             last = memory.batch
             if retry and last and last.entries == batch_entries:
                 return Appended(last.first, memory.tree.size)
@@ -278,5 +288,7 @@ class Log:
         witnessed = self._policy.check(note)
         durable.write(self._public / "checkpoint", note)
         memory.published = witnessed
-        memory.confirmed = True
+        age = self._clock.now() - witnessed.time(self._policy)
+        # Somebody between may have kept an answer of before a backup was restored.
+        memory.confirmed |= self._policy.quorum == "none" or -_NOW <= age <= _NOW
         return witnessed

@@ -209,8 +209,8 @@ class Batch:
     def _publish(self) -> None:
         """All grant entries of the batch go into the log at once."""
         waiting = {each for case in self._open() for each in case.intents}
-        unseen = [self._intents[each] for each in sorted(waiting)]
-        entries = [each.entry for each in unseen if each.index is None]
+        # Those of an earlier day too: our own file remembers them, but it is the log that counts.
+        entries = [self._intents[each].entry for each in sorted(waiting)]
         try:
             trace.append_unlogged(self._desk, entries)
         except IntegrityError as error:  # the log is not what it was: nobody is answered
@@ -222,14 +222,17 @@ class Batch:
             self._untraced = UnavailableError(f"the log did not take our entry: {error.message}")
 
     def _remember(self) -> None:
-        """Commit where each entry was seen in the log: what the log says of it does not count."""
+        """Commit where each entry is seen in the log as we read it now.
+
+        What the log says of it does not count, nor what our own file says of an earlier reading:
+        with a state that was lost we might be reading another log.
+        """
         with self._desk.memory.transaction():
             for intent in self._intents.values():
-                index = intent.index
+                index = self._desk.state.index_of(leaf_digest(intent.entry))
                 if index is None:
-                    index = self._desk.state.index_of(leaf_digest(intent.entry))
-                    if index is None:
-                        continue
+                    continue
+                if intent.index != index:
                     self._desk.memory.logged(intent, index)
                 self._indices[intent.id] = index
 

@@ -204,6 +204,40 @@ def test_a_restored_backup_does_not_fork_the_log(world: LogWorld, tmp_path: Path
     assert all(b"\n2\n" in body for body in seen)
 
 
+class Recorder:
+    """Keeps what a witness answers, and plays it again."""
+
+    def __init__(self, inner: WitnessClient) -> None:
+        self.inner: WitnessClient | None = inner
+        self.said: dict[bytes, tuple[int, bytes]] = {}
+
+    def add_checkpoint(self, body: bytes) -> tuple[int, bytes]:
+        """The answer to this very tree, of now or of then."""
+        tree = body.split(b"\n\n")[1]
+        if self.inner is not None:
+            self.said[tree] = self.inner.add_checkpoint(body)
+        return self.said[tree]
+
+
+def test_recorded_answers_confirm_no_restored_log(world: LogWorld, tmp_path: Path) -> None:
+    """Somebody between log and witnesses plays what they said before the backup was made."""
+    recorders = [Recorder(each) for each in world.witnesses]
+    log = world.reopened(recorders)
+    log.append(entries(0, 2))
+    for name in ("state", "public"):
+        shutil.copytree(tmp_path / name, tmp_path / f"old-{name}")
+    log.append(entries(2, 4))
+    for name in ("state", "public"):
+        shutil.rmtree(tmp_path / name)
+        shutil.move(tmp_path / f"old-{name}", tmp_path / name)
+    world.clock.advance(3600)
+    for each in recorders:
+        each.inner = None
+    with pytest.raises(UnavailableError, match="not of now"):
+        world.reopened(recorders).append([b"fork"])
+    assert (tmp_path / "state" / "batch").read_bytes().count(b"fork") == 0
+
+
 def test_an_old_state_beside_a_newer_public_is_refused(world: LogWorld, tmp_path: Path) -> None:
     """State restored alone: more was published than it knows, so the log does not even open."""
     world.log.append(entries(0, 2))

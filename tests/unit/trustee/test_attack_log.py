@@ -451,3 +451,21 @@ def test_no_mutated_request_raises_anything_but_our_errors(world: World) -> None
         else:  # a third cosignature's line is of nobody known now: two are enough
             assert replace(parsed, note=request.note) == request
     assert GrantRequest.parse(bytes(data)) == request
+
+
+def test_attack_a_log_without_our_grant_for_a_trustee_that_forgot(world: World) -> None:
+    """State lost, witnesses gone bad: it remembers its grant, but looks for it in what it reads."""
+    capsule = world.capsule()
+    leaf, index = world.request([capsule])
+    before = world.entries()
+    world.decide("ch", leaf, index, capsule)
+    fork = world.fork(before)
+    shutil.copytree(world.public / "policy", fork.public / "policy")
+    world.trustees["ch"].close()
+    for path in (world.home / "ch").glob("state.db*"):
+        path.unlink()
+    trustee = world.trustee("ch", fetch=FolderFetch(fork.public))
+    asked = world.ask_in(fork.public, "ch", leaf, index, capsule)
+    with pytest.raises(IntegrityError, match="does not show it"):
+        trustee.decide(asked)
+    trustee.close()
