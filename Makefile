@@ -45,11 +45,14 @@ bench: bench-journey bench-geofence bench-redaction bench-log bench-trustee benc
 bench-%: setup
 	$(BIN)/python -m bench.$*
 
-interop: setup  ## verifiers, witnesses and logs that others wrote, into .interop (0.5 GB), and their tests
+.interop/ready: tests/interop/requirements.txt
 	$(PYTHON) -m venv .interop
-	.interop/bin/python -m pip install --quiet --disable-pip-version-check --ignore-requires-python -r tests/interop/requirements.txt
+	.interop/bin/python -m pip install --quiet --disable-pip-version-check --ignore-requires-python -r $<
 	npm install --silent --prefix .interop @sigstore/verify@3.1.1 @noble/post-quantum@0.7.1
-	$(BIN)/pytest -q tests/interop
+	@touch $@
+
+interop: setup .interop/ready  ## install what others wrote (0.5 GB, into .interop) and check log and witness with it
+	$(BIN)/pytest -q tests/interop tests/vectors
 
 docs: setup  ## check that every page of docs/ is true: links, commands, examples
 	$(BIN)/pytest -q tests/house
