@@ -67,12 +67,17 @@ class Memory(State):
         return party
 
     def founded(self) -> int:
-        """How many entries the log began with that only say who there is, and by what rules."""
-        sql = "SELECT since FROM parties UNION SELECT at FROM epochs UNION SELECT at FROM documents"
-        count = 1  # the region's own
-        for (at,) in self._database.rows(f"{sql} ORDER BY 1"):
-            if at != count:
+        """How many entries found the region: its parties and rules, and no trustee after those."""
+        sql = (
+            "SELECT since, CASE role WHEN 'trustee' THEN 1 ELSE 0 END FROM parties "
+            "UNION SELECT at, 0 FROM epochs UNION SELECT at, 2 FROM documents ORDER BY 1"
+        )
+        count, trustees, rules = 1, False, False  # the region's own entry
+        for at, what in self._database.rows(sql):
+            if at != count or (rules and what == 1):
                 break
+            trustees = trustees or what == 1
+            rules = rules or (trustees and what == 2)
             count += 1
         return count
 

@@ -11,8 +11,8 @@ from incamera.cli import terminal
 from incamera.cli.card import read_card
 from incamera.cli.ceremony import enrolment
 from incamera.cli.desk import Desk, with_desk
-from incamera.ledger.codec import encode
-from incamera.ledger.entries import PartyEntry
+from incamera.ledger.codec import decode, encode
+from incamera.ledger.entries import EpochEntry, PartyEntry
 
 __all__ = ["command"]
 
@@ -34,7 +34,8 @@ def command(desk: Desk, card: Path, as_json: bool) -> None:
     operator = desk.operator()
     entry = enrolment(shown, desk.region().region, desk.clock.now())
     entries = [] if _stands(desk, entry) else [desk.submit(encode(entry, operator))]
-    if shown.entry:
+    ours = _key_of_its_own(desk, shown.entry)
+    if shown.entry and ours:
         entries.append(desk.submit(shown.entry))
     document = {
         "role": entry.role,
@@ -47,7 +48,22 @@ def command(desk: Desk, card: Path, as_json: bool) -> None:
     lines = [
         f"{entry.role} {entry.name} ({entry.kind}, {entry.country}) is enrolled; log entry {where}"
     ]
+    if not ours:
+        lines.append(
+            "  its card's epoch was announced before, with another key: it announces the next"
+        )
+        lines.append("  one when it runs, and holds no share of what was sealed until then")
     terminal.result(document, lines, as_json)
+
+
+def _key_of_its_own(desk: Desk, data: bytes) -> bool:
+    """False for a trustee that comes back with new keys: its first epoch's number is taken."""
+    if not data:
+        return True
+    entry = decode(data, "card").entry
+    assert isinstance(entry, EpochEntry)
+    known = desk.state().epoch(entry.trustee, entry.epoch)
+    return known is None or known.key == entry.key
 
 
 def _stands(desk: Desk, entry: PartyEntry) -> bool:
