@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``incamera enrol``: a reader, car, owner or trustee that comes later."""
+"""``incamera enrol``: a reader, car, owner or trustee that comes later, or leaves."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from pathlib import Path
 import click
 
 from incamera.cli import terminal
-from incamera.cli.card import read_card
+from incamera.cli.card import Card, read_card
 from incamera.cli.ceremony import enrolment
 from incamera.cli.desk import Desk, with_desk
 from incamera.ledger.codec import decode, encode
-from incamera.ledger.entries import EpochEntry, PartyEntry
+from incamera.ledger.entries import EpochEntry, PartyEntry, RevokeEntry
+from incamera.sealing.keys import SigningKey
 
 __all__ = ["command"]
 
@@ -20,18 +21,25 @@ __all__ = ["command"]
 @click.command("enrol")
 @click.argument("card", type=click.Path(path_type=Path))
 @with_desk
+@click.option(
+    "--revoke", "reason", help="End the enrolment instead; one line that says why, public for good."
+)
 @terminal.json_option
-def command(desk: Desk, card: Path, as_json: bool) -> None:
+def command(desk: Desk, card: Path, reason: str | None, as_json: bool) -> None:
     """Enrol the party of CARD, which `incamera init DIR --as` made, in the public log.
 
     The entry is signed with the operator's key: a home's, or with --url that of --keys. The card is
     signed by the party itself, so nobody is enrolled with a key that he does not hold. Enrolled
-    under the same name before, the party has from now on what this card says.
+    under the same name before, the party has from now on what this card says. With --revoke the
+    party that has the role and name of CARD now, by whatever key, is enrolled no more.
 
     Example: incamera enrol lab/card.json --url https://vault.example --keys operator
     """
     shown, _ = read_card(card)
     operator = desk.operator()
+    if reason is not None:
+        _revoke(desk, shown, reason, operator, as_json)
+        return
     entry = enrolment(shown, desk.region().region, desk.clock.now())
     entries = [] if _stands(desk, entry) else [desk.submit(encode(entry, operator))]
     ours = _key_of_its_own(desk, shown.entry)
@@ -54,6 +62,17 @@ def command(desk: Desk, card: Path, as_json: bool) -> None:
         )
         lines.append("  one when it runs, and holds no share of what was sealed until then")
     terminal.result(document, lines, as_json)
+
+
+def _revoke(desk: Desk, card: Card, reason: str, operator: SigningKey, as_json: bool) -> None:
+    party = enrolment(card, desk.region().region, desk.clock.now())
+    entry = RevokeEntry(
+        region=party.region, time=party.time, role=party.role, name=party.name, reason=reason
+    )
+    index = desk.submit(encode(entry, operator))
+    document = {"role": party.role, "name": party.name, "revoked": True, "entries": [index]}
+    line = f"{party.role} {party.name} is enrolled no more; log entry {index}"
+    terminal.result(document, [line], as_json)
 
 
 def _key_of_its_own(desk: Desk, data: bytes) -> bool:
