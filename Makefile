@@ -48,7 +48,7 @@ bench-%: setup
 .interop/ready: tests/interop/requirements.txt
 	$(PYTHON) -m venv .interop
 	.interop/bin/python -m pip install --quiet --disable-pip-version-check --ignore-requires-python -r $<
-	npm install --silent --prefix .interop @sigstore/verify@3.1.1 @noble/post-quantum@0.7.1
+	npm install --silent --fetch-retries=0 --prefix .interop @sigstore/verify@3.1.1 @noble/post-quantum@0.7.1
 	@touch $@
 
 interop: setup .interop/ready  ## install what others wrote (0.5 GB, into .interop) and check log and witness with it
