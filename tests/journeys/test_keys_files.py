@@ -283,6 +283,9 @@ def test_what_belongs_in_a_backup_is_told_by_name() -> None:
     """Below a party's folder; the name of an epoch's folder keeps its keys out at any depth."""
     assert kept(PurePosixPath("signing.key"))
     assert kept(PurePosixPath("evidence/abc.fork.json"))
+    for needed in ("serve.toml", "card.json", "tlog-policy", "token"):  # or it could not be served
+        assert kept(PurePosixPath(needed))
+    assert not kept(PurePosixPath("public/tlog-policy"))
     assert not kept(PurePosixPath("trustee/de/epochs/4.key"))
     assert not kept(PurePosixPath("state/checkpoint"))
     assert not kept(PurePosixPath("own.db"))

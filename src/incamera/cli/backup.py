@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What of a party's folder may be backed up: what cannot be made again, and must not move.
 
-Kept: long-term keys, settings, evidence of a fork. Left out, and never asked for:
+Kept: long-term keys, the log's token, settings, evidence of a fork. Left out, and never asked for:
 
 - epoch keys: a copy would outlive their destruction, and with it the promise that capsules end.
   What a lost disk costs is one share of each capsule, which the threshold allows for;
+- what is public, but for the tlog-policy that the party believes;
 - what moves on (a witness's state, a log's tree, what a trustee remembers): put back, it would
   claim less than was signed since. It is read again, from the log and its witnesses.
 
@@ -24,7 +25,7 @@ from incamera.errors import InputError, IntegrityError
 
 __all__ = ["back_up", "kept", "put_back"]
 
-_NAMES = ("consent.json", "card.json")
+_NAMES = ("consent.json", "card.json", "tlog-policy", "token")
 _SUFFIXES = (".key", ".toml", ".fork.json", ".suspect.note")
 _LEFT = ("epochs", "public", "blobs")
 _MAX_FILE = 1 << 22
