@@ -69,7 +69,9 @@ class OwnShares:
         self.lasts(share.epoch, now)
         key = self._keys.epoch(share.epoch)
         if key is None:
-            raise RefusedError("epoch-ended", f"the key of epoch {share.epoch} is destroyed")
+            raise RefusedError(
+                "epoch-ended", f"the key of epoch {share.epoch} is not here: destroyed, or lost"
+            )
         if key.key_id != share.key:
             raise IntegrityError(f"the share was sealed to another key than ours of {share.epoch}")
         if shown.succession:
