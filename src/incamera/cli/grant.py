@@ -18,12 +18,14 @@ __all__ = ["command"]
 
 
 def _undecided(desk: Desk) -> list[Requested]:
-    """Requests that were neither granted by enough trustees nor refused, and that are ours."""
+    """Requests of ours that not enough trustees granted, and that enough of them still could."""
     state, threshold, waiting = desk.state(), desk.region().threshold, []
+    trustees = {each.name for each in state.parties("trustee")}
     for each in state.requests():
         granted = {grant.trustee for grant in state.grants(each.leaf)}
-        refused = {refusal.trustee for refusal in state.refusals(each.leaf)}
-        if len(granted) < threshold and not refused and desk.sits_here(each.entry.reader):
+        refused = {said.trustee for said in state.refusals(each.leaf) if said.code != "notice"}
+        able = len(trustees - (refused - granted))
+        if len(granted) < threshold <= able and desk.sits_here(each.entry.reader):
             waiting.append(each)
     return waiting
 
