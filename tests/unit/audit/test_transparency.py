@@ -15,6 +15,7 @@ from incamera.errors import PolicyError
 from incamera.ids import Name, digest
 from incamera.ledger.entries import DatasetEntry, DemandEntry, DestroyEntry, FreezeEntry
 from incamera.ledger.state import leaf_digest
+from incamera.sealing.keys import SigningKey
 from world import DAY, World, quick_folder
 
 EVIL = "<script>alert(1)</script> | [x](http://x) `&"
@@ -77,6 +78,24 @@ def test_reads_are_counted_by_reader_and_purpose(report: Transparency) -> None:
     assert (acme.requests, acme.granted, acme.refused, acme.open) == (2, 1, 0, 1)
     assert (acme.asked, acme.readable, acme.datasets) == (3, 2, 1)
     assert (ministry.requests, ministry.granted, ministry.refused) == (1, 0, 1)
+
+
+def test_what_was_refused_stays_refused_when_trustees_are_enrolled() -> None:
+    """Puppets do not turn a refused government into one that waits."""
+    with quick_folder() as folder:
+        world = World(folder)
+        capsule = world.capsule()
+        leaf, index = world.request([capsule], reader="ministry")
+        for name in ("ch", "is"):
+            with pytest.raises(PolicyError):
+                world.decide(name, leaf, index, capsule)
+        for name in ("puppet", "other"):
+            key = SigningKey.generate().public
+            world.append(world.party("trustee", name, "notary", "AT", key))
+        state, policy = world.state(), world.logs.policy
+        seen = [policy.check(state.note or b"")]
+        (asked,) = gather(state, policy, seen, now=world.clock.now()).requests
+        assert asked.fate == "refused"
 
 
 def test_refusals_are_counted_with_their_words(report: Transparency) -> None:

@@ -58,12 +58,17 @@ def _request(state: Queries, asked: Requested, region: RegionEntry | None) -> Re
     for name in granted:
         refused.pop(name, None)  # it refused first, for the notice period say, and granted later
     named = entry.capsules
-    holders = sum(1 for _ in state.parties("trustee"))
+    # Whoever came later holds no share of it, or says so by granting.
+    able = [
+        each.name
+        for each in state.parties("trustee")
+        if each.name not in refused and state.party_at("trustee", each.name, asked.index)
+    ]
     threshold = region.threshold if region else 1
     fate: Fate = "expired" if state.time >= entry.expires else "waiting"
     if len(granted) >= threshold:
         fate = "granted"
-    elif holders - len(refused) < threshold:
+    elif refused and len(able) < threshold:
         fate = "refused"
     return Request(
         index=asked.index,
