@@ -21,6 +21,7 @@ from incamera.trustee import check_policy
 __all__ = ["command", "plan_of"]
 
 PURPOSE = "driver-assistance"
+_DAY = 86_400
 _FIRST = {"eu": ("DE", "FR", "NL", "IE", "ES", "PL", "SE", "IT", "AT")}
 _NEUTRAL = ("CH", "IS", "UY", "SG", "NZ", "CR", "NO", "MU")
 """Where a region of one country seats its other trustees: no country may hold the threshold."""
@@ -98,7 +99,11 @@ def _policy(region: Region, path: Path | None) -> str:
     multiple=True,
     help="Country of a trustee (ISO 3166), once for each; all different.",
 )
-@click.option("--notice", default=0, show_default=True, help="Seconds a request is public first.")
+@click.option(
+    "--notice",
+    type=click.IntRange(0, 366 * 86_400),
+    help="Seconds a request is public first. Default: a day; 0 in a home, to try the journey.",
+)
 @click.option("--retention", default=365, show_default=True, help="Days a capsule is kept.")
 @click.option("--quota", default=10_000, show_default=True, help="Capsules a reader and day.")
 @click.option(
@@ -145,8 +150,10 @@ def command(
     elif given["region"] is None:
         raise click.UsageError("Missing option '--region'.")
     elif role == "region":
+        given["notice"] = _DAY if given["notice"] is None else given["notice"]
         apart.found(home, _rules(given), cards, as_json)
     else:
+        given["notice"] = given["notice"] or 0
         _home(home, given, as_json)
 
 

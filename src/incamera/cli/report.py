@@ -20,6 +20,7 @@ from incamera.ledger.state import State
 from incamera.tlog.fetch import Fetch, FolderFetch
 from incamera.tlog.policy import Policy
 from incamera.tlog.reader import LogReader
+from incamera.wire import MissingError
 
 __all__ = ["command", "transparency"]
 
@@ -40,10 +41,17 @@ def transparency(fetch: Fetch, policy: Policy, clock: Clock) -> Transparency:
 def _policy(fetch: Fetch, path: Path | None) -> Policy:
     try:
         text = fetch("tlog-policy") if path is None else path.read_bytes()
-    except (OSError, UnavailableError) as error:
+    except (OSError, MissingError) as error:
         raise InputError(
             f"no policy to judge by: {error}", hint="name the tlog-policy you trust with --policy"
         ) from error
+    except UnavailableError as error:
+        if isinstance(fetch, FolderFetch):
+            raise InputError(
+                f"no policy to judge by: {error.message}",
+                hint="name the tlog-policy you trust with --policy",
+            ) from error
+        raise
     return Policy.parse(text, str(path or "tlog-policy"))
 
 

@@ -108,8 +108,10 @@ def log_app(log: Log, sequencer: Sequencer, public: Path, token: Token) -> Starl
 def _entries(body: bytes) -> list[bytes]:
     try:
         entries = tile.decode_bundle(body, "add")
+        if not all(entries):
+            raise InputError("add: an empty entry says nothing")
     except IntegrityError as error:
         raise InputError(error.message) from error
-    if not entries:
-        raise InputError("add: no entry")
+    if not entries or not all(entries):
+        raise InputError("add: no entry, or an empty one")
     return entries

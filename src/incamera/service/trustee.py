@@ -41,7 +41,7 @@ _PRIVATE = {"Cache-Control": "no-store"}
 _TOGETHER = 32
 """Requests decided in one go; more wait for the next."""
 _AT_ONCE = 8
-_MAX_ASKED = 1 << 24
+_MAX_ASKED = 1 << 22  # 128 capsules with 32 shares each have 2.3 MB
 _MAX_EVIDENCE = 1 << 22
 _MAX_ANSWER = 1 << 10
 
@@ -117,20 +117,22 @@ def trustee_app(
     the trustee, and ``chores``.
     """
     # What waits is bounded, and so is the memory that it holds.
-    asked, work = Gate(32), Pool(threads=4, waiting=64)
+    # Who sends slowly holds a place at the door, not one of those that are being decided.
+    door, asked, work = Gate(128), Gate(32), Pool(threads=4, waiting=64)
     status = _Status(trustee)
 
     async def decide(request: Request) -> Response:
-        with asked.passed():
+        with door.passed():
             body = await read_body(request, _MAX_ASKED)
+        with asked.passed():
             wanted = await work.run(GrantRequest.parse, body)
             grant = await asyncio.wrap_future(decisions.ask(wanted))
         return Response(grant.envelope, media_type="application/json", headers=_PRIVATE)
 
     async def accuse(request: Request) -> Response:
-        with asked.passed():
+        with door.passed():
             body = await read_body(request, _MAX_EVIDENCE)
-            await work.run(_accuse, trustee, body)
+        await work.run(_accuse, trustee, body)
         return answer_json(await work.run(status.now))
 
     async def tell(request: Request) -> Response:

@@ -98,7 +98,11 @@ class Log:
         #: True after an append failed: the same entries again are then a retry, not a repetition.
         self._unanswered = False
         if not (state / "tree").exists():
-            raise InputError(f"{state}: no log here", hint="make one with Log.create")
+            raise InputError(
+                f"{state}: no log here",
+                hint="if there was one, put its newest state back, "
+                "or start a new log under another name; only a new one is made afresh",
+            )
         with self._locked():
             pass
 
