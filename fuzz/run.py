@@ -71,13 +71,16 @@ def _stop(*_: object) -> None:
 
 
 @contextmanager
-def bounded() -> Iterator[None]:
-    """In this process: no more than :data:`MEGABYTES` more, and an alarm for each input."""
+def bounded(*, memory: bool = True) -> Iterator[None]:
+    """In this process: no more than :data:`MEGABYTES` more, and an alarm for each input.
+
+    ``memory``: only for a process whose libraries all bear to be refused some.
+    """
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(
-        resource.RLIMIT_AS, (pages * resource.getpagesize() + (MEGABYTES << 20), hard)
-    )
+    most = pages * resource.getpagesize() + (MEGABYTES << 20)
+    if memory:
+        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
     before = signal.signal(signal.SIGVTALRM, _stop)
     try:
         yield

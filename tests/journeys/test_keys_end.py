@@ -284,7 +284,7 @@ def test_a_home_put_back_from_a_backup_decides_nothing_on_what_it_forgot(tmp_pat
         shutil.copytree(saved / name, root / name)
     late = Home(root, clock)
     trustee = late.trustee(Name(late.settings.trustees[0]))
-    with pytest.raises(UnavailableError, match="witness-1 has seen"):
+    with pytest.raises(UnavailableError, match=r"witness-\d has seen"):
         trustee.tend()
     trustee.close()
     with pytest.raises(IntegrityError, match="this log only knows"):

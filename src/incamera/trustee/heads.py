@@ -114,11 +114,11 @@ class Heads:
         """
         pool = ThreadPoolExecutor(max(1, len(self._views)), "heads")
         try:
-            pending = {pool.submit(self._one, name, origin) for name in self._views}
-            answers: list[Head | Error] = []
+            calls = [pool.submit(self._one, name, origin) for name in self._views]
+            pending, answers = set(calls), list[Head | Error]()
             while pending:
                 some, pending = wait(pending, _MOMENT if self._enough(answers) else None, _FIRST)
-                answers += [call.result() for call in some]
+                answers = [call.result() for call in calls if call.done()]
                 if not some:
                     break
         finally:
