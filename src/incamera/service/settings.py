@@ -7,15 +7,12 @@ Paths are relative to the file they stand in. Each key is explained in
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from incamera.errors import InputError
 from incamera.ids import Name, parse_name
+from incamera.service.toml import Table, parse_listen, read_table
 
 __all__ = [
     "Listen",
@@ -26,95 +23,6 @@ __all__ = [
     "WitnessSettings",
     "parse_listen",
 ]
-
-_LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\s]+):([0-9]{1,5})", re.ASCII)
-_MAX_BYTES = 1 << 20
-
-
-def parse_listen(text: str, where: str) -> tuple[str, int]:
-    """Host and port of ``host:port``; port 0 takes a free one."""
-    match = _LISTEN.fullmatch(text)
-    if match is None or int(match.group(2)) > 65_535:
-        raise InputError(
-            f"{where}: not an address: {text!r:.80}", hint="for example 127.0.0.1:8080"
-        )
-    return match.group(1).strip("[]"), int(match.group(2))
-
-
-class _Table:
-    """One table of the file. Each key is asked for once; what nobody asked for is refused."""
-
-    def __init__(self, file: Path, values: Mapping[str, Any], name: str = "") -> None:
-        self._file = file
-        self._left = dict(values)
-        self._name = f"{name}." if name else ""
-
-    def where(self, key: str) -> str:
-        return f"{self._file}: {self._name}{key}"
-
-    def _take(self, key: str, kind: type, default: Any = None) -> Any:
-        if key not in self._left:
-            if default is None:
-                raise InputError(f"{self._file}: missing key {self._name + key!r}")
-            return default
-        value = self._left.pop(key)
-        if type(value) is not kind:
-            raise InputError(f"{self.where(key)} must be of type {kind.__name__}")
-        return value
-
-    def text(self, key: str, default: str | None = None) -> str:
-        value: str = self._take(key, str, default)
-        return value
-
-    def number(self, key: str, default: int, low: int, high: int) -> int:
-        value: int = self._take(key, int, default)
-        if not low <= value <= high:
-            raise InputError(f"{self.where(key)} must be {low} to {high}")
-        return value
-
-    def folder(self, key: str) -> Path:
-        return self._file.parent / self.text(key)
-
-    def file(self, key: str) -> Path:
-        path = self.folder(key)
-        if not path.is_file():
-            raise InputError(f"{self.where(key)}: no such file: {path}")
-        return path
-
-    def optional_file(self, key: str) -> Path | None:
-        return self.file(key) if key in self._left else None
-
-    def table(self, key: str) -> _Table:
-        return _Table(self._file, self._take(key, dict), f"{self._name}{key}")
-
-    def optional_table(self, key: str) -> _Table:
-        return _Table(self._file, self._take(key, dict, {}), f"{self._name}{key}")
-
-    def tables(self, key: str, *, optional: bool = False) -> list[_Table]:
-        found = self._take(key, list, [] if optional else None)
-        if not (found or optional) or any(type(each) is not dict for each in found):
-            raise InputError(f"{self.where(key)} must be one or more [[{key}]] tables")
-        return [_Table(self._file, each, f"{key}[{at}]") for at, each in enumerate(found)]
-
-    def names(self) -> list[str]:
-        return sorted(self._left)
-
-    def done(self) -> None:
-        if self._left:
-            unknown = ", ".join(repr(self._name + key) for key in sorted(self._left))
-            raise InputError(f"{self._file}: unknown key {unknown:.300}")
-
-
-def _read(file: Path) -> _Table:
-    try:
-        data = file.read_bytes()
-        if len(data) > _MAX_BYTES:
-            raise ValueError(f"longer than {_MAX_BYTES} bytes")
-        return _Table(file, tomllib.loads(data.decode("utf-8")))
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{file}: not valid TOML: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +36,7 @@ class Listen:
     connections: int  # open at a time
 
     @classmethod
-    def take(cls, table: _Table) -> Listen:
+    def take(cls, table: Table) -> Listen:
         """From ``listen``, ``connections`` and ``[tls]``."""
         host, port = parse_listen(table.text("listen"), table.where("listen"))
         connections = table.number("connections", 256, 1, 65_536)
@@ -148,7 +56,7 @@ class Peer:
     ca: Path | None
 
     @classmethod
-    def take(cls, table: _Table) -> Peer:
+    def take(cls, table: Table) -> Peer:
         """From ``url`` and ``ca``; other keys of the table are the caller's."""
         return cls(table.text("url"), table.optional_file("ca"))
 
@@ -161,7 +69,7 @@ class Watched:
     peer: Peer | None
 
     @classmethod
-    def take(cls, table: _Table) -> Watched:
+    def take(cls, table: Table) -> Watched:
         """From ``vkey`` and, optional, ``url`` and ``ca``."""
         peer = Peer.take(table) if "url" in table.names() else None
         return cls(table.text("vkey"), peer)
@@ -184,7 +92,7 @@ class WitnessSettings:
     @classmethod
     def load(cls, file: Path) -> WitnessSettings:
         """Read ``file``; :class:`InputError` names the key that is wrong."""
-        table = _read(file)
+        table = read_table(file)
         logs = table.tables("log")
         found = cls(
             listen=Listen.take(table),
@@ -218,7 +126,7 @@ class LogSettings:
     @classmethod
     def load(cls, file: Path) -> LogSettings:
         """Read ``file``; :class:`InputError` names the key that is wrong."""
-        table = _read(file)
+        table = read_table(file)
         witnesses = table.tables("witness")
         found = cls(
             listen=Listen.take(table),
@@ -257,7 +165,7 @@ class VaultSettings:
     @classmethod
     def load(cls, file: Path) -> VaultSettings:
         """Read ``file``; :class:`InputError` names the key that is wrong."""
-        table = _read(file)
+        table = read_table(file)
         log, trustees = table.table("log"), table.table("trustees")
         peer = Peer.take(log)
         names = trustees.names()
@@ -300,7 +208,7 @@ class TrusteeSettings:
     @classmethod
     def load(cls, file: Path) -> TrusteeSettings:
         """Read ``file``; :class:`InputError` names the key that is wrong."""
-        table = _read(file)
+        table = read_table(file)
         log, vault = table.table("log"), table.table("vault")
         witnesses = table.tables("witness", optional=True)
         found = cls(
