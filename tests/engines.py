@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import free_ports
+from serving import free_ports
 
 __all__ = ["Engine", "nats", "postgres", "s3"]
 
