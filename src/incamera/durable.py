@@ -18,12 +18,12 @@ import glob
 import os
 import secrets
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import BinaryIO
 
-from incamera.errors import IntegrityError, UnavailableError
+from incamera.errors import Error, IntegrityError, UnavailableError
 
 __all__ = [
     "append",
@@ -39,6 +39,7 @@ __all__ = [
     "sweep",
     "together",
     "write",
+    "write_all",
 ]
 
 
@@ -182,7 +183,7 @@ def create_all(files: Sequence[tuple[Path, bytes]], *, mode: int = 0o644) -> Non
         elif path.read_bytes() != data:
             raise IntegrityError(f"{path}: exists already with other bytes and must never change")
     folders = dict.fromkeys(path.parent for path, _ in files)
-    staged = [(_temporary(path), path, data) for path, data in new]
+    staged = [(_temporary(path), path, [data]) for path, data in new]
     with ThreadPoolExecutor(_AT_ONCE, "durable") as pool:
         writes = [pool.submit(_stage, *one, mode) for one in staged]
         try:
@@ -205,14 +206,55 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp")
 
 
-def _stage(temporary: Path, path: Path, data: bytes, mode: int) -> None:
-    """``data`` on disk, without its name yet."""
+def _stage(temporary: Path, path: Path, pieces: Iterable[bytes], mode: int) -> None:
+    """``pieces`` on disk, without their name yet."""
     with _disk(path):
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            for piece in pieces:
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
+
+
+def write_all(
+    files: Sequence[tuple[Path, Iterable[bytes]]], *, mode: int = 0o644
+) -> list[Error | None]:
+    """Put each of ``files`` (a path, what it is to hold), replacing what was there; as one batch.
+
+    For each, in order: None if it is on disk under its name, or why not; then what was there is
+    there (but for a folder that cannot be synced: then nobody knows until it is written again).
+    What a source raises of its own is its file's error; the others go on. The folders must exist.
+    It takes about the time that one takes: all are written and synced, several at a time, then
+    named, then each folder is synced once.
+    """
+    staged = [(_temporary(path), path, pieces) for path, pieces in files]
+    with ThreadPoolExecutor(_AT_ONCE, "durable") as pool:
+        try:
+            errors = list(pool.map(lambda one: _tried(_stage, *one, mode), staged))
+            for at, (temporary, path, _) in enumerate(staged):
+                errors[at] = errors[at] or _tried(_name, temporary, path)
+        finally:
+            for temporary, _, _ in staged:
+                temporary.unlink(missing_ok=True)
+        folders = list(dict.fromkeys(path.parent for path, _ in files))
+        synced = dict(
+            zip(folders, pool.map(lambda each: _tried(_sync_path, each), folders), strict=True)
+        )
+    return [error or synced[path.parent] for error, (path, _) in zip(errors, files, strict=True)]
+
+
+def _tried(act: Callable[..., None], *given: object) -> Error | None:
+    try:
+        act(*given)
+    except Error as error:
+        return error
+    return None
+
+
+def _name(temporary: Path, path: Path) -> None:
+    with _disk(path):
+        temporary.replace(path)
 
 
 def append(path: Path, line: bytes) -> None:

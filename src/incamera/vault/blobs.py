@@ -1,34 +1,69 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where capsules lie: bytes by digest, whole or not there."""
+"""Where capsules lie: bytes by digest, whole or not there.
+
+:class:`FileBlobs` keeps them in a folder, :class:`incamera.vault.s3.S3Blobs` in a bucket. Any
+number of processes may share one store: a name says what its bytes are, so whoever writes a name
+twice writes the same. Who may write, and that erasure wins, is the vault's to see to.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
 from incamera import durable
-from incamera.errors import InputError
+from incamera.errors import Error, InputError, UnavailableError
 from incamera.ids import Digest
 
 __all__ = ["Blobs", "FileBlobs"]
 
 _NAME = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_PIECE = 1 << 20
 
 
 class Blobs(Protocol):
-    """A store of capsule files. Writers are serialised by the vault's lock."""
+    """A store of capsule files. :class:`UnavailableError` when disk or bucket cannot be used."""
 
     def put(self, name: Digest, pieces: Iterable[bytes]) -> None:
         """Keep ``pieces`` under ``name``, durably when this returns; replaces what was there.
 
-        If ``pieces`` raises, or the disk does (:class:`UnavailableError`), nothing is changed.
+        If ``pieces`` raises, or the store does (:class:`UnavailableError`), nothing is changed.
+        """
+        ...
+
+    def put_all(self, items: Sequence[tuple[Digest, Iterable[bytes]]]) -> list[Error | None]:
+        """As :meth:`put` for each item, in about the time that one takes; no name twice.
+
+        For each, in order: None if it is durable, or what :meth:`put` would have raised. Pieces
+        of different items are asked for in different threads.
         """
         ...
 
     def path(self, name: Digest) -> Path:
         """The file; :class:`InputError` if there is none."""
+        ...
+
+    def local(self, name: Digest) -> AbstractContextManager[Path]:
+        """The blob as a file to read, for as long as the context lasts.
+
+        :class:`InputError` if there is none.
+        """
+        ...
+
+    def pieces(self, name: Digest, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Bytes ``start`` to ``end`` (exclusive; None: the last), in pieces, as a slice has them.
+
+        :class:`InputError`, before the first piece, if there is no such blob. Whoever sends them
+        on has asked :meth:`size`, and must notice when they end early.
+        """
+        ...
+
+    def size(self, name: Digest) -> int:
+        """Its length in bytes; :class:`InputError` if there is none."""
         ...
 
     def has(self, name: Digest) -> bool:
@@ -44,7 +79,10 @@ class Blobs(Protocol):
         ...
 
     def tidy(self) -> int:
-        """Remove what writers that died left behind; how many files that were."""
+        """Remove what writers that died left behind; how many files that were.
+
+        Only while nobody writes.
+        """
         ...
 
 
@@ -66,11 +104,52 @@ class FileBlobs:
             for piece in pieces:
                 file.write(piece)
 
+    def put_all(self, items: Sequence[tuple[Digest, Iterable[bytes]]]) -> list[Error | None]:
+        """As :meth:`put` for each, synced several at a time; an error by item."""
+        for first in {name[:2] for name, _ in items}:
+            durable.folder(self._root / first, 0o700)
+        files = [(self._place(name), pieces) for name, pieces in items]
+        return durable.write_all(files, mode=0o600)
+
     def path(self, name: Digest) -> Path:
         """The file; :class:`InputError` if there is none."""
         if not self.has(name):
             raise InputError(f"no capsule {name} is kept here")
         return self._place(name)
+
+    @contextlib.contextmanager
+    def local(self, name: Digest) -> Iterator[Path]:
+        """The file itself; :class:`InputError` if there is none."""
+        self.size(name)
+        yield self._place(name)
+
+    def pieces(self, name: Digest, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Bytes ``start`` to ``end``, a MiB at a time; :class:`InputError` if there is no blob."""
+        place, left = self._place(name), self.size(name)
+        left = max(0, (left if end is None else min(end, left)) - start)
+
+        def read() -> Iterator[bytes]:
+            nonlocal left
+            try:
+                with place.open("rb") as file:
+                    file.seek(start)
+                    while left and (piece := file.read(min(_PIECE, left))):
+                        left -= len(piece)
+                        yield piece
+            except OSError as error:
+                raise UnavailableError(f"{place}: cannot read: {error.strerror}") from error
+
+        return read()
+
+    def size(self, name: Digest) -> int:
+        """Its length in bytes; :class:`InputError` if there is none."""
+        try:
+            return self._place(name).stat().st_size
+        except FileNotFoundError as error:
+            raise InputError(f"no capsule {name} is kept here") from error
+        except OSError as error:
+            where = self._place(name)
+            raise UnavailableError(f"{where}: cannot read: {error.strerror}") from error
 
     def has(self, name: Digest) -> bool:
         """True if there is a blob of that name."""
@@ -87,7 +166,7 @@ class FileBlobs:
                 yield Digest(place.name)
 
     def tidy(self) -> int:
-        """Remove temporary files of writers that died. Only under the vault's lock."""
+        """Remove temporary files of writers that died. Only while nobody writes."""
         left = list(self._root.glob("??/.*.tmp"))
         for place in left:
             durable.remove(place)
