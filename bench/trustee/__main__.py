@@ -22,6 +22,7 @@ from bench.trustee.region import NAMES, BenchRegion
 from bench.trustee.steps import Steps
 from incamera.errors import Error
 from incamera.ledger.request import GrantRequest
+from incamera.sealing.envelope import forget_signatures
 
 SIZES = (1, 16, 128)
 
@@ -46,6 +47,7 @@ def decisions(region: BenchRegion, size: int, count: int, *, others: bool) -> di
         index = region.log.append(leaves).first_index
         asked = [(leaf, index + i, [part[i]]) for i, leaf in enumerate(leaves)]
         sent = region.asking(NAMES[0], asked)
+        forget_signatures()  # of car and reader, who signed in this process
         begin = time.thread_time()  # a trustee decides in one thread
         requests = [GrantRequest.parse(each) for each in sent]
         parsed = time.thread_time()

@@ -22,7 +22,7 @@ from incamera.errors import InputError, IntegrityError
 from incamera.ids import Digest, parse_digest
 from incamera.sealing.keys import SigningKey, key_id
 
-__all__ = ["MAX_ENVELOPE", "Envelope", "open_envelope", "seal_envelope"]
+__all__ = ["MAX_ENVELOPE", "Envelope", "forget_signatures", "open_envelope", "seal_envelope"]
 
 MAX_ENVELOPE = 65_535
 """Longest envelope in bytes, unless a caller sets another limit: what fits a log entry."""
@@ -57,8 +57,17 @@ class _Held:
             if len(self._seen) > self._most:
                 del self._seen[next(iter(self._seen))]
 
+    def clear(self) -> None:
+        with self._turn:
+            self._seen.clear()
+
 
 _HELD = _Held(4096)
+
+
+def _seen(public: bytes, signature: bytes, message: bytes) -> bytes:
+    # 32 bytes before and after the signature's 64: no two ways to cut.
+    return hashlib.sha256(public + signature + hashlib.sha256(message).digest()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +86,7 @@ class Envelope:
         """:class:`IntegrityError` unless the key of 32 ``public`` bytes signed this payload."""
         named = key_id(public) == self.key_id
         pae = dsse.Envelope(self.payload, self.payload_type, {}).pae()
-        message = hashlib.sha256(pae).digest()  # 32 bytes before and after: no two ways to cut
-        seen = hashlib.sha256(public + self.signature + message).digest()
+        seen = _seen(public, self.signature, pae)
         if named and seen in _HELD:
             return
         key = ed25519.load_public(public, self.where)
@@ -90,11 +98,23 @@ class Envelope:
 
 
 def seal_envelope(payload: bytes, payload_type: str, key: SigningKey) -> bytes:
-    """``payload`` signed by ``key``, as the canonical bytes that are stored, logged and hashed."""
+    """``payload`` signed by ``key``, as the canonical bytes that are stored, logged and hashed.
+
+    Who signs also knows that the signature holds: a trustee that reads its own grant in the log
+    need not ask again.
+    """
     if not _TYPE.fullmatch(payload_type):
         raise InputError(f"not a payload type: {payload_type!r:.80}")
-    signature = base64_text(key.sign(dsse.Envelope(payload, payload_type, {}).pae()))
-    return (_FORM % (base64_text(payload), payload_type, key.key_id, signature)).encode("ascii")
+    pae = dsse.Envelope(payload, payload_type, {}).pae()
+    signature = key.sign(pae)
+    _HELD.add(_seen(key.public, signature, pae))
+    named = (base64_text(payload), payload_type, key.key_id, base64_text(signature))
+    return (_FORM % named).encode("ascii")
+
+
+def forget_signatures() -> None:
+    """Verify all anew from here on: for benches, in which signer and reader share a process."""
+    _HELD.clear()
 
 
 def open_envelope(
