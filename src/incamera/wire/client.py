@@ -4,12 +4,8 @@
 What a server of ours answers with an error is a problem document (RFC 9457) that names the family
 of :mod:`incamera.errors`; of a foreign server the status decides. Nothing here follows a redirect,
 reads a proxy or certificate from the environment, or takes a compressed answer: who is asked, and
-how much is read, is what the caller said.
-
->>> with Client("http://127.0.0.1:9", seconds=1.0, attempts=1) as nobody:
-...     nobody.get("checkpoint", limit=100)
-Traceback (most recent call last):
-incamera.errors.UnavailableError: 127.0.0.1:9 does not answer: [Errno 111] Connection refused
+how much is read, is what the caller said; and what the region's list allows
+(:mod:`incamera.wire.egress`).
 """
 
 from __future__ import annotations
@@ -18,6 +14,7 @@ import contextlib
 import json
 import logging
 import ssl
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +26,7 @@ import stamina
 
 from incamera.clock import monotonic
 from incamera.errors import Error, InputError, IntegrityError, PolicyError, UnavailableError
+from incamera.wire import egress
 
 __all__ = ["Answer", "Client", "MissingError", "RefusedError", "Stream", "problem"]
 
@@ -102,13 +100,17 @@ class Client:
             headers["Authorization"] = f"Bearer {token}"
         # Kept shorter than our servers keep them, so that none is used as it is being closed.
         limits = httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=4)
-        self._http = httpx.Client(
-            verify=_tls(self.url, ca),
-            headers=headers,
-            limits=limits,
-            trust_env=False,
-            follow_redirects=False,
-        )
+        tls = _tls(self.url, ca)
+
+        def make() -> httpx.Client:
+            return httpx.Client(
+                verify=tls, headers=headers, limits=limits, trust_env=False, follow_redirects=False
+            )
+
+        self._make = make
+        self._turn = threading.Lock()
+        #: Guarded by ``_turn``: connections, and the list of addresses they were made under.
+        self._http, self._under = make(), egress.version()
 
     def __enter__(self) -> Self:
         """The client, closed at the end of the block."""
@@ -202,6 +204,15 @@ class Client:
             )
         )
 
+    def _connections(self) -> httpx.Client:
+        """Those to use now: none that was made under another list of addresses."""
+        version = egress.version()
+        with self._turn:
+            if version != self._under:
+                # What is being answered on the old ones is read to its end; then they are gone.
+                self._http, self._under = self._make(), version
+            return self._http
+
     @contextlib.contextmanager
     def _open(
         self,
@@ -213,7 +224,8 @@ class Client:
         seconds: float | None = None,
     ) -> Iterator[Stream]:
         seconds = seconds or self._seconds
-        request = self._http.build_request(
+        http = self._connections()
+        request = http.build_request(
             method,
             f"{self.url}/{path}",
             params=query,
@@ -229,9 +241,9 @@ class Client:
             signed = body if isinstance(body, bytes) else b""
             request.headers["Authorization"] = self._sign(method, target, signed)
         try:
-            response = self._http.send(request, stream=True)
+            response = http.send(request, stream=True)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
-            raise self._silent(error) from error
+            raise _foreign(error, self.where) or self._silent(error) from error
         try:
             yield Stream(self, response, deadline)
         finally:
@@ -276,6 +288,16 @@ class Stream:
     def whole(self, limit: int) -> Answer:
         """All of it, at most ``limit`` bytes."""
         return Answer(self.status, b"".join(self.pieces(limit)), self.headers)
+
+
+def _foreign(error: BaseException, where: str) -> RefusedError | None:
+    """The refusal of :mod:`incamera.wire.egress` behind an error of the library, if it was that."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, egress.ForeignError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None:
+        return None
+    return RefusedError(cause.code, f"{where} is not asked: {cause.message}", hint=cause.hint)
 
 
 def _passing(error: Exception) -> bool:
