@@ -66,21 +66,6 @@ class Memory(State):
         assert party is not None, "only an enrolled reader's request takes effect"
         return party
 
-    def founded(self) -> int:
-        """How many entries found the region: its parties and rules, and no trustee after those."""
-        sql = (
-            "SELECT since, CASE role WHEN 'trustee' THEN 1 ELSE 0 END FROM parties "
-            "UNION SELECT at, 0 FROM epochs UNION SELECT at, 2 FROM documents ORDER BY 1"
-        )
-        count, trustees, rules = 1, False, False  # the region's own entry
-        for at, what in self._database.rows(sql):
-            if at != count or (rules and what == 1):
-                break
-            trustees = trustees or what == 1
-            rules = rules or (trustees and what == 2)
-            count += 1
-        return count
-
     def dataset(self, manifest: Digest) -> tuple[int, Party] | None:
         """The entry that first named a manifest, and the reader as enrolled then."""
         sql = "SELECT at, reader FROM datasets WHERE manifest = ? ORDER BY at LIMIT 1"

@@ -88,6 +88,30 @@ class Queries:
             self._region = (data, entry)
         return self._region[1]
 
+    def founded(self) -> int:
+        """How many entries found the region: its parties and rules, and no trustee after those."""
+        sql = (
+            "SELECT since, CASE role WHEN 'trustee' THEN 1 ELSE 0 END FROM parties "
+            "UNION SELECT at, 0 FROM epochs UNION SELECT at, 2 FROM documents ORDER BY 1"
+        )
+        count, trustees, rules = 1, False, False  # the region's own entry
+        for at, what in self._database.rows(sql):
+            if at != count or (rules and what == 1):
+                break
+            trustees = trustees or what == 1
+            rules = rules or (trustees and what == 2)
+            count += 1
+        return count
+
+    def stood_after(self, index: int) -> bytes | None:
+        """The first note this state stood under that covers entry ``index``, or None.
+
+        Its witness time is the latest at which the entry can have been logged.
+        """
+        sql = "SELECT note FROM checkpoints WHERE size > ? ORDER BY size LIMIT 1"
+        row = self._database.one(sql, index)
+        return None if row is None else bytes(row[0])
+
     def index_of(self, leaf: Digest) -> int | None:
         """Where the entry with leaf hash ``leaf`` first took effect (all types but capsules)."""
         row = self._database.one("SELECT at FROM leaves WHERE leaf = ?", bytes.fromhex(leaf))
