@@ -8,7 +8,7 @@ answer that is not one is an :class:`UnavailableError`: the party is not what it
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from incamera.sealing.keys import SigningKey
 from incamera.sealing.wrap import WRAPPED_BYTES
 from incamera.service.auth import sign_call
 from incamera.service.bundle import LENGTH, MAX_BUNDLE, unbundle
+from incamera.service.deliver import Progress, deliver
 from incamera.vault import Row
 from incamera.wire import Client
 
@@ -78,11 +79,10 @@ class VaultClient:
         seconds: float = 30.0,
     ) -> None:
         """``key`` signs each call; ``seconds`` is for one attempt of a short one."""
-
-        def sign(method: str, target: str, body: bytes) -> str:
-            return sign_call(key, method, target, body, clock.now())
-
-        self._client = Client(url, ca=ca, sign=sign, seconds=seconds)
+        self._clock = clock
+        self._ca = ca
+        self._seconds = seconds
+        self._client = Client(url, ca=ca, sign=self._signing(key), seconds=seconds)
         self.url = self._client.url
 
     def region(self) -> Told:
@@ -184,6 +184,26 @@ class VaultClient:
             ) as answer,
         ):
             return answer.whole(_RECEIPT).body
+
+    def send(
+        self, path: Path, key: SigningKey | None = None, progress: Progress | None = None
+    ) -> bytes:
+        """Deliver the capsule at ``path``, going on where an earlier attempt stopped; the receipt.
+
+        Errors as :func:`incamera.service.deliver.deliver` raises them; the receipt is the
+        caller's to check. ``key``: the car's, if it is not this client's. ``progress`` is told
+        bytes sent, of how many.
+        """
+        if key is None:
+            return deliver(self._client, path, progress)
+        with Client(self.url, ca=self._ca, sign=self._signing(key), seconds=self._seconds) as car:
+            return deliver(car, path, progress)
+
+    def _signing(self, key: SigningKey) -> Callable[[str, str, bytes], str]:
+        def sign(method: str, target: str, body: bytes) -> str:
+            return sign_call(key, method, target, body, self._clock.now())
+
+        return sign
 
     def close(self) -> None:
         """Let go of the connections."""
