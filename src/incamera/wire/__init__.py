@@ -10,6 +10,14 @@ Which addresses those are is declared in the region's log; :mod:`incamera.wire.e
 connection of this process to it.
 """
 
-from incamera.wire.client import Answer, Client, MissingError, RefusedError, Stream, problem
+from incamera.wire.client import (
+    Answer,
+    BusyError,
+    Client,
+    MissingError,
+    RefusedError,
+    Stream,
+    problem,
+)
 
-__all__ = ["Answer", "Client", "MissingError", "RefusedError", "Stream", "problem"]
+__all__ = ["Answer", "BusyError", "Client", "MissingError", "RefusedError", "Stream", "problem"]

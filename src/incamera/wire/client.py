@@ -28,7 +28,7 @@ from incamera.clock import monotonic
 from incamera.errors import Error, InputError, IntegrityError, PolicyError, UnavailableError
 from incamera.wire import egress
 
-__all__ = ["Answer", "Client", "MissingError", "RefusedError", "Stream", "problem"]
+__all__ = ["Answer", "BusyError", "Client", "MissingError", "RefusedError", "Stream", "problem"]
 
 PROBLEM = "application/problem+json"
 
@@ -45,6 +45,15 @@ _QUIET = logging.NullHandler()
 
 class MissingError(UnavailableError):
     """The party answered that it has no such thing (404, 410)."""
+
+
+class BusyError(UnavailableError):
+    """The party said when to ask again (``Retry-After``)."""
+
+    def __init__(self, message: str, *, after: int, hint: str | None = None) -> None:
+        """``after``: seconds."""
+        super().__init__(message, hint=hint)
+        self.after = after
 
 
 class RefusedError(PolicyError):
@@ -318,6 +327,9 @@ def problem(answer: Answer, where: str) -> Error:
     if kind == "integrity" or (kind is None and status == 422):
         return IntegrityError(message, hint=hint)
     if kind == "unavailable" or status in _AGAIN or not 400 <= status < 500:
+        after = answer.headers.get("retry-after", "")
+        if after.isascii() and after.isdigit() and len(after) < 8:
+            return BusyError(message, after=int(after), hint=hint)
         return UnavailableError(message, hint=hint)
     return InputError(message, hint=hint)
 
