@@ -68,11 +68,12 @@ def test_a_token_says_what_was_given_and_holds_in_its_time(world: World) -> None
 
 def test_a_token_for_another_car_region_or_owner_allows_nothing(world: World) -> None:
     """Each is refused by its code, though the signature holds."""
-    for change, code in (
+    cases: tuple[tuple[dict[str, object], str], ...] = (
         ({"car": Digest("0" * 64)}, "foreign"),
         ({"region": Region("us")}, "foreign"),
         ({"owner": Name("bob")}, "owner"),
-    ):
+    )
+    for change, code in cases:
         assert refusal(world, given(world, **change).seal(world.owner.signing)) == code
 
 
@@ -91,7 +92,7 @@ def test_a_damaged_or_odd_token_is_refused_by_name(world: World) -> None:
     """A flipped byte, a missing field, unsorted purposes, an empty span: never a default."""
     data = given(world).seal(world.owner.signing)
     plain = parse_canonical(open_envelope(data, "consent").payload, "consent")
-    for change in (
+    cases: tuple[dict[str, object], ...] = (
         {"v": 2},
         {"parked": 1},
         {"purposes": []},
@@ -99,7 +100,8 @@ def test_a_damaged_or_odd_token_is_refused_by_name(world: World) -> None:
         {"expires": START},
         {"nonce": "00"},
         {"more": 1},
-    ):
+    )
+    for change in cases:
         odd = seal_envelope(canonical(plain | change), CONSENT_TYPE, world.owner.signing)
         with pytest.raises(InputError):
             open_consent(odd)
