@@ -57,7 +57,8 @@ class Sequencer:
         self._stopping = False
         #: Leaf hash -> index, of the entries last published. Only the writer touches it.
         self._places: OrderedDict[bytes, int] = OrderedDict()
-        #: Entries below this index were remembered, or are too old to be.
+        #: Entries below this index were remembered, or are too old to be. All of them are
+        #: published.
         self._end = 0
         #: True until what was begun, before this process or by a failed batch, is published.
         self._unfinished = True
@@ -152,16 +153,15 @@ class Sequencer:
                     firsts[number] = at
                 self._remember(at, leaves)
                 at += len(leaves)
-        size = self._log.size
-        return [Appended(first, size) for first in firsts if first is not None]
+        return [Appended(first, self._end) for first in firsts if first is not None]
 
     def _finish(self) -> None:
         """Publish what was begun, and remember where it is."""
         if not self._unfinished:
             return
-        self._log.refresh()
-        first = max(self._end, self._log.size - _REMEMBERED)
-        self._remember(first, self._log.leaves(first))
+        size = self._log.refresh().checkpoint.size
+        first = max(self._end, size - _REMEMBERED)
+        self._remember(first, self._log.leaves(first, size))
         self._unfinished = False
 
     def _remember(self, first: int, leaves: Sequence[bytes]) -> None:

@@ -52,6 +52,26 @@ class Witnesses:
         self._calls: list[Call] = [_answered() for _ in self._clients]
         #: The size each client last told us it cosigned; 0 until it told: a 409 corrects it.
         self._sizes = [0] * len(self._clients)
+        #: What a witness said that no quorum of others outweighs, whenever it said so: another
+        #: tree of ours (for good), or more entries than we know (while we know fewer).
+        self._forks: list[IntegrityError] = []
+        self._larger: dict[int, int] = {}
+
+    def close(self) -> None:
+        """Let go of the threads; who is being asked still ends by its own time-out."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def heard(self, origin: str, size: int) -> None:
+        """:class:`IntegrityError` if a witness has shown that ``size`` is not our log's latest.
+
+        Asked before anything is signed: an answer that came after its round had its quorum, and
+        was not waited for, is heard here.
+        """
+        if self._forks:
+            raise self._forks[0]
+        for number, told in list(self._larger.items()):
+            if told > size:
+                raise _smaller(f"witness {number + 1}", told, origin, size)
 
     def cosign(self, checkpoint: Checkpoint, note: bytes, prove: Prove) -> list[Signature]:
         """Fresh cosignatures over ``note`` by a quorum of the policy's witnesses.
@@ -131,23 +151,21 @@ class Witnesses:
         status, answer = self._submit(number, checkpoint, note, prove)
         if status == 409:
             self._sizes[number] = _told_size(answer, where)
-            if self._sizes[number] > checkpoint.size:
-                raise IntegrityError(
-                    f"{where} has cosigned size {self._sizes[number]} of {checkpoint.origin}, "
-                    f"but this log only knows {checkpoint.size} entries",
-                    hint="its state was restored from an old backup: put the newest state back, "
-                    "or start a new log; going on would fork it",
-                )
+            if (told := self._sizes[number]) > checkpoint.size:
+                self._larger[number] = told
+                raise _smaller(where, told, checkpoint.origin, checkpoint.size)
             status, answer = self._submit(number, checkpoint, note, prove)
             # tlog-witness 1.0 says 409 where 1.1 says 422: our size, which fits, with another root.
             if status == 409 and _told_size(answer, where) == checkpoint.size > 0:
                 status = 422
         if status == 422:
-            raise IntegrityError(
+            error = IntegrityError(
                 f"{where} refuses size {checkpoint.size} of {checkpoint.origin}: it has "
                 "cosigned another tree",
                 hint="its state was restored or forked: compare the witness's checkpoint with ours",
             )
+            self._forks.append(error)
+            raise error
         if status != 200:
             raise UnavailableError(f"{where} answered {status}")
         self._sizes[number] = checkpoint.size
@@ -174,6 +192,14 @@ class Witnesses:
         if any(each.timestamp == 0 for each in opened.verified):
             raise UnavailableError(f"{where}: a cosignature without a time")
         return list(opened.verified)
+
+
+def _smaller(where: str, told: int, origin: str, size: int) -> IntegrityError:
+    return IntegrityError(
+        f"{where} has cosigned size {told} of {origin}, but this log only knows {size} entries",
+        hint="its state was restored from an old backup: put the newest state back, "
+        "or start a new log; going on would fork it",
+    )
 
 
 def _told_size(answer: bytes, where: str) -> int:

@@ -13,6 +13,9 @@ The order of what becomes durable, and what a crash after each step leaves:
 
 The partial tiles of tiles that became full are removed at the start of the next append, when the
 checkpoint that no longer needs them has been published.
+
+Where several processes stand ready to write one log, a database decides which tree comes next, and
+steps 1 and 3 are those of :mod:`incamera.tlog.deciding`.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from incamera.errors import InputError, IntegrityError, UnavailableError
 from incamera.tlog import merkle, storage, tile
 from incamera.tlog.checkpoint import Checkpoint
 from incamera.tlog.cosigners import WitnessClient, Witnesses
+from incamera.tlog.deciding import Alone, Deciding
 from incamera.tlog.edge import RightEdge
 from incamera.tlog.note import Signer, sign
 from incamera.tlog.policy import Policy, Witnessed
@@ -84,7 +88,9 @@ class Log:
         witnesses: Sequence[WitnessClient],
         policy: Policy,
         clock: Clock,
+        deciding: Deciding | None = None,
     ) -> None:
+        """``deciding``: what decides which tree comes next; by default our own files."""
         if not any(each == signer.verifier for each in policy.logs):
             raise InputError(f"the policy does not name the log {signer.vkey}")
         self._public = public
@@ -94,6 +100,7 @@ class Log:
         self._clock = clock
         self._witnesses = Witnesses(witnesses, policy)
         self._fetch = FolderFetch(public)
+        self._deciding: Deciding = deciding or Alone(state)
         self._memory: _Memory | None = None
         #: True after an append failed: the same entries again are then a retry, not a repetition.
         self._unanswered = False
@@ -117,6 +124,14 @@ class Log:
         clock: Clock,
     ) -> Log:
         """Make the empty log: policy file, state, and a witnessed checkpoint of size 0."""
+        cls.found(public, state, signer, policy)
+        log = cls(public, state, signer, witnesses, policy, clock)
+        log.refresh()
+        return log
+
+    @staticmethod
+    def found(public: Path, state: Path, signer: Signer, policy: Policy) -> None:
+        """Make the files of the empty log; nothing is signed yet."""
         durable.folder(public)
         durable.folder(state, mode=0o700)
         with durable.lock(state / "lock", wait=True):
@@ -124,9 +139,10 @@ class Log:
                 raise InputError(f"{state}: there is a log already")
             durable.create(public / "tlog-policy", policy.text)
             Tree(signer.name, 0, merkle.EMPTY).write(state / "tree")
-        log = cls(public, state, signer, witnesses, policy, clock)
-        log.refresh()
-        return log
+
+    def close(self) -> None:
+        """Let go of the threads that ask the witnesses."""
+        self._witnesses.close()
 
     @property
     def origin(self) -> str:
@@ -158,6 +174,7 @@ class Log:
         tile.encode_bundle(entries)  # refuses one that is too long before anything is written
         batch_entries = tuple(bytes(entry) for entry in entries)
         with self._locked() as memory:
+            self._witnesses.heard(self.origin, memory.tree.size)
             retry = memory.behind or self._unanswered
             if memory.behind or not memory.confirmed:
                 self._publish(memory)
@@ -170,11 +187,12 @@ class Log:
             last = memory.batch
             if retry and last and last.entries == batch_entries:
                 return Appended(last.first, memory.tree.size)
-            if last:
-                storage.collect(self._public, last.first, last.end)
             batch = Batch(memory.tree.size, batch_entries)
-            batch.write(self._state / "batch")
-            self._integrate(memory, batch)
+            if last and not self._deciding.shared:
+                storage.collect(self._public, last.first, last.end)
+            self._integrate(memory, batch, begun=False)
+            if last and self._deciding.shared:  # until it was decided, a start needs them
+                storage.collect(self._public, last.first, last.end)
             self._publish(memory)
             return Appended(batch.first, batch.end)
 
@@ -191,12 +209,11 @@ class Log:
                     return memory.published
             return self._publish(memory)
 
-    def leaves(self, start: int) -> list[bytes]:
-        """The leaf hashes of all published entries from ``start`` on, as our own tiles have them.
+    def leaves(self, start: int, size: int) -> list[bytes]:
+        """The leaf hashes of the entries from ``start`` to a published ``size``, as our tiles say.
 
         For a writer that looks up what it took in; nothing is proven by it.
         """
-        size = self.size
         tree = TileTree(self._fetch, size)
         found: list[bytes] = []
         for index in range(start // tile.WIDTH, -(-size // tile.WIDTH)):
@@ -222,10 +239,12 @@ class Log:
 
         A failure inside drops the memory: what is true then is what the files say.
         """
-        with durable.lock(self._state / "lock", wait=True):
+        with self._deciding.held():
             memory, self._memory = self._memory, None
-            if memory is None or Tree.read(self._state / "tree") != memory.tree:
+            if memory is None or self._deciding.tree() != memory.tree:
                 memory = self._load()
+            elif self._deciding.shared:
+                self._mend(memory)
             try:
                 yield memory
             except BaseException:
@@ -236,30 +255,45 @@ class Log:
 
     def _load(self) -> _Memory:
         """Read the files, check that they belong together, and finish a batch that was begun."""
-        tree = Tree.read(self._state / "tree")
-        batch = Batch.read(self._state / "batch")
+        tree = self._deciding.tree()
         if tree.origin != self.origin:
             raise InputError(f"{self._state}: this is the state of the log {tree.origin!r:.80}")
         if self._fetch("tlog-policy") != self._policy.text:
             raise InputError(f"{self._public / 'tlog-policy'}: not the policy this log runs under")
+        there, batch = self._deciding.begun(tree)
+        durable.sweep(self._public / "checkpoint")
         published = self.checkpoint() if (self._public / "checkpoint").exists() else None
-        edge = storage.read_edge(self._public, tree.size)
-        if edge.root() != tree.root:
+        edge = self._edge(there)
+        begun = Tree(self.origin, there, edge.root())
+        if there == tree.size:
+            self._check_whole(begun, tree, published)
+        memory = _Memory(begun, edge, storage.read_tail(self._public, edge), batch, published)
+        if batch and batch.first == there:
+            storage.sweep(self._public)
+            self._integrate(memory, batch, begun=True)
+        if there != tree.size:
+            self._check_whole(memory.tree, tree, published)
+        return memory
+
+    def _edge(self, size: int) -> RightEdge:
+        try:
+            return storage.read_edge(self._public, size)
+        except UnavailableError as error:
+            raise IntegrityError(
+                f"{self._public}: has not the tiles of {size} entries: {error.message}",
+                hint="this is no folder that the log's state, or its database, goes with: a stale "
+                "copy perhaps; restore public/tile from a backup or a mirror",
+            ) from error
+
+    def _check_whole(self, found: Tree, tree: Tree, published: Witnessed | None) -> None:
+        """The tiles must make the decided tree."""
+        if found != tree:
             raise IntegrityError(
                 f"{self._public}: the tiles do not make the root that the log's state records",
                 hint="restore public/tile from a backup or a mirror",
             )
         if published:
             self._check_published(published.checkpoint, tree)
-        memory = _Memory(tree, edge, storage.read_tail(self._public, edge), batch, published)
-        for path in (self._state / "tree", self._state / "batch", self._public / "checkpoint"):
-            durable.sweep(path)
-        if batch and batch.first == tree.size:
-            storage.sweep(self._public)
-            self._integrate(memory, batch)
-        elif batch and batch.end != tree.size:
-            raise IntegrityError(f"{self._state}: tree and batch are not of one time")
-        return memory
 
     def _check_published(self, published: Checkpoint, tree: Tree) -> None:
         """The published tree must be the decided one or a beginning of it."""
@@ -273,26 +307,39 @@ class Log:
         if prefix != published.root:
             raise IntegrityError(f"{self._public}: the published checkpoint is of another tree")
 
-    def _integrate(self, memory: _Memory, batch: Batch) -> None:
-        """Steps 2 and 3: tiles, then the state that allows to sign them."""
-        storage.write_tiles(self._public, memory.edge, memory.tail, batch.entries)
-        memory.tree = Tree(self.origin, memory.edge.size, memory.edge.root())
-        memory.tree.write(self._state / "tree")
-        memory.batch = batch
+    def _integrate(self, memory: _Memory, batch: Batch, *, begun: bool) -> None:
+        """Steps 1 to 3: the batch, the tiles, then the state that allows to sign them."""
+        files = storage.extend(self._public, memory.edge, memory.tail, batch.entries)
+        tree = Tree(self.origin, memory.edge.size, memory.edge.root())
+        if not begun:
+            self._deciding.decide(memory.tree, batch, tree)
+        durable.create_all(files)
+        self._deciding.integrated(tree)
+        memory.tree, memory.batch = tree, batch
 
     def _publish(self, memory: _Memory) -> Witnessed:
         """Steps 4 and 5: sign the decided tree, have it cosigned, publish."""
+        self._witnesses.heard(self.origin, memory.tree.size)
         checkpoint = Checkpoint(self.origin, memory.tree.size, memory.tree.root)
-        note = sign(checkpoint.text, [self._signer])
         tree = TileTree(self._fetch, checkpoint.size)
+        self._deciding.check(memory.tree)
+        note = sign(checkpoint.text, [self._signer])
         fresh = self._witnesses.cosign(
             checkpoint, note, lambda old: merkle.consistency_proof(old, tree.size, tree.get)
         )
         note += b"".join(each.line for each in fresh)
         witnessed = self._policy.check(note)
+        self._deciding.check(memory.tree)
         durable.write(self._public / "checkpoint", note)
         memory.published = witnessed
         age = self._clock.now() - witnessed.time(self._policy)
         # Somebody between may have kept an answer of before a backup was restored.
         memory.confirmed |= self._policy.quorum == "none" or -_NOW <= age <= _NOW
         return witnessed
+
+    def _mend(self, memory: _Memory) -> None:
+        """What we published again, if an overtaken leader has put an older checkpoint back."""
+        path = self._public / "checkpoint"
+        if memory.published and self._fetch("checkpoint") != memory.published.note:
+            self._deciding.check(memory.tree)  # or we are the one that was overtaken
+            durable.write(path, memory.published.note)

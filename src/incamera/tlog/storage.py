@@ -19,7 +19,7 @@ from incamera.tlog import merkle, tile
 from incamera.tlog.edge import RightEdge, edge_widths
 from incamera.tlog.fetch import FolderFetch
 
-__all__ = ["Batch", "Tree", "collect", "read_edge", "read_tail", "sweep", "write_tiles"]
+__all__ = ["Batch", "Tree", "collect", "extend", "read_edge", "read_tail", "sweep"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +105,10 @@ def read_tail(public: Path, edge: RightEdge) -> list[bytes]:
     return entries
 
 
-def write_tiles(public: Path, edge: RightEdge, tail: list[bytes], entries: Sequence[bytes]) -> None:
-    """Extend ``edge`` and ``tail`` by ``entries`` and write each tile and bundle that changed.
-
-    All of them are on disk when this returns; after a crash, some, and each of them whole.
-    """
+def extend(
+    public: Path, edge: RightEdge, tail: list[bytes], entries: Sequence[bytes]
+) -> list[tuple[Path, bytes]]:
+    """Extend ``edge`` and ``tail`` by ``entries``: each tile and bundle to be written for it."""
     files: list[tuple[Path, bytes]] = []
 
     def put(level: int, index: int, width: int, data: bytes) -> None:
@@ -126,7 +125,7 @@ def write_tiles(public: Path, edge: RightEdge, tail: list[bytes], entries: Seque
         put(tile.ENTRIES, edge.size // tile.WIDTH, len(tail), tile.encode_bundle(tail))
     for level, index, hashes in edge.partials():
         put(level, index, len(hashes), b"".join(hashes))
-    durable.create_all(files)
+    return files
 
 
 def sweep(public: Path) -> None:

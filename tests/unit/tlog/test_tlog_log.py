@@ -327,6 +327,66 @@ def test_an_older_witness_that_saw_another_tree_of_this_size_stops_the_log(
         log.append(entries(3, 4))
 
 
+class Late:
+    """A witness whose answers come after the others made the quorum."""
+
+    def __init__(self, *answers: tuple[int, bytes]) -> None:
+        self.answers = list(answers)
+        self.go = threading.Event()
+        self.asked = 0
+
+    def add_checkpoint(self, body: bytes) -> tuple[int, bytes]:
+        """The next answer, once it may go."""
+        self.asked += 1
+        assert self.go.wait(20)
+        return self.answers.pop(0) if self.answers else (500, b"")
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [([(422, b"no")], "another tree"), ([(409, b"7\n")], "cosigned size 7")],
+    ids=["fork", "larger tree"],
+)
+def test_what_a_slow_witness_says_after_the_quorum_stops_the_log(
+    world: LogWorld, answers: list[tuple[int, bytes]], said: str
+) -> None:
+    """A fork, or a larger tree, told when its round was over: from then on nothing is signed."""
+    late = Late(*answers)
+    seen: list[bytes] = []
+    log = world.reopened([*(Watched(each, seen) for each in world.witnesses[:2]), late])
+    log.refresh()
+    assert log.append(entries(0, 3)) == Appended(0, 3)
+    late.go.set()
+    signed = len(seen)
+    for _ in range(200):
+        try:
+            log.refresh(older_than=1 << 30)
+            log._witnesses.heard(log.origin, 3)  # raises once it has answered
+        except IntegrityError:
+            break
+        threading.Event().wait(0.02)
+    before = (world.state / "batch").read_bytes()
+    for _ in range(2):
+        with pytest.raises(IntegrityError, match=said):
+            log.append(entries(3, 4))
+        with pytest.raises(IntegrityError, match=said):
+            log.refresh()
+    assert len(seen) == signed
+    assert late.asked <= 2
+    assert (world.state / "batch").read_bytes() == before
+
+
+def test_a_larger_tree_that_we_have_caught_up_with_stops_nobody(world: LogWorld) -> None:
+    """Two processes share a log: one hears late of what the other has appended meanwhile."""
+    late = Late((409, b"2\n"))
+    log = world.reopened([*world.witnesses[:2], late])
+    log.append(entries(0, 1))
+    world.log.append(entries(1, 2))
+    late.go.set()
+    assert log.append(entries(2, 3)) == Appended(2, 3)
+    check_log(world, entries(0, 3))
+
+
 def test_a_replayed_cosignature_does_not_count(world: LogWorld) -> None:
     """A line over another tree is refused although the key is known."""
     world.log.append(entries(0, 1))
