@@ -36,6 +36,7 @@ from incamera.ledger.manifest import DatasetFile, GrantPlace, Manifest, open_man
 from incamera.ledger.quick import CapsuleForm
 from incamera.ledger.receipt import check_receipt, make_receipt
 from incamera.ledger.request import CapsuleEvidence, GrantRequest
+from incamera.ledger.rights import open_retirement, retire
 from incamera.sealing.wrap import WRAPPED_BYTES
 from incamera.tlog import merkle
 from incamera.tlog.proof import Proof
@@ -48,11 +49,12 @@ _CAPSULES = sorted(hash_of(f"capsule {i}") for i in range(4))
 _LIST, _NAMED = capsule_list(_CAPSULES)
 _LEAF = digest(b"leaf")
 _WRAPPED = secret("wrapped", WRAPPED_BYTES)
+_RETIRED = retire(signing("car"), _REGION, Name("ada"))
 
 _FIELDS: Mapping[str, Sequence[Any]] = {
     "region": ["eu"],
     "role": ["trustee", "reader", "car"],
-    "by": ["operator"],
+    "by": ["operator", "vault"],
     "outcome": ["pending", "refused"],
     "country": ["CH", "UY"],
     "date": ["2026-11-22"],
@@ -81,6 +83,8 @@ def _examples(cls: type[Entry], name: str, kind: str) -> Sequence[Any]:
         ("reshare", "succession"): [1],
         ("accept", "succession"): [1],
         ("erasure", "name"): [""],
+        ("withdraw", "consents"): [tuple(_CAPSULES)],
+        ("withdraw", "cars"): [(_RETIRED,)],
     }
     if (found := special.get((cls.type, name))) is not None:
         return found
@@ -125,6 +129,12 @@ def _entry(data: bytes) -> None:
     entry = signed.entry
     admitted = isinstance(entry, CapsuleEntry) and entry.region == _REGION
     law(quick is None or (admitted and quick.hex() == getattr(entry, "capsule", "")), "not that")
+
+
+def _retirement(data: bytes) -> None:
+    found = open_retirement(data, "retirement")
+    law(found.key == signing("car").public, "the word of another key")
+    law(retire(signing("car"), found.region, found.owner) == data, "another retirement")
 
 
 def _request_leaf() -> bytes:
@@ -283,6 +293,7 @@ def _signed_by(*names: str) -> Any:
 
 TARGETS = (
     Target("entry", "json", entries, _entry, _signed_by("vault", "vault", "operator")),
+    Target("retirement", "json", lambda: [_RETIRED], _retirement, _signed_by("car")),
     Target("grant-request", "json", _grant_requests, _grant_request),
     Target("grant", "json", _grants, _grant, _signed_by("ch")),
     Target("manifest", "json", _manifests, _manifest, _signed_by("reader")),

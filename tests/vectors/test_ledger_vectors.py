@@ -4,32 +4,38 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from incamera.ledger.codec import decode, encode
 from incamera.ledger.entries import ENTRY_CLASSES
 from incamera.ledger.state import State, leaf_digest
 from incamera.sealing.keys import SigningKey
 
-VECTOR = json.loads((Path(__file__).parent / "ledger" / "entries.json").read_text())
+FOLDER = Path(__file__).parent / "ledger"
+VECTORS = [json.loads((FOLDER / each).read_text()) for each in ("entries.json", "rights.json")]
 
 
-def test_every_entry_of_the_published_log_reads_as_it_says() -> None:
+@pytest.mark.parametrize("vector", VECTORS, ids=("entries", "rights"))
+def test_every_entry_of_the_published_log_reads_as_it_says(vector: dict[str, Any]) -> None:
     """Leaf hashes, effects (good, bad, repeat) and the root are the vector's."""
     state = State()
-    for index, line in enumerate(VECTOR["log"]):
+    for index, line in enumerate(vector["log"]):
         data = line["entry"].encode()
         assert leaf_digest(data) == line["leaf"]
         finding = state.apply(index, data, 1_800_000_000)
         assert (finding.kind if finding else "good") == line["effect"], (index, finding)
-    assert state.frontier.root().hex() == VECTOR["root"]
+    assert state.frontier.root().hex() == vector["root"]
 
 
-def test_the_published_log_is_made_again_byte_for_byte() -> None:
+def test_the_published_logs_are_made_again_byte_for_byte() -> None:
     """Signatures are deterministic: the same values under the same keys are the same bytes."""
     types = set()
-    for line in VECTOR["log"]:
+    for line in itertools.chain.from_iterable(vector["log"] for vector in VECTORS):
         if line["signer"]:
             seed = hashlib.sha256(f"signing {line['signer']}".encode()).digest()
             entry = decode(line["entry"].encode(), "vector").entry

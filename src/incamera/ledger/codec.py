@@ -57,6 +57,7 @@ _CLASSES = {each.type: each for each in ENTRY_CLASSES}
 _COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
 _MAX_TEXT = 300
 _MAX_SEATS = 32
+_MAX_CARS = 16
 _LINE = 65
 
 
@@ -119,12 +120,21 @@ def _seats(value: object, where: str) -> tuple[Seat, ...]:
     return tuple(seats)
 
 
-def _sorted_digests(value: object, where: str) -> tuple[Digest, ...]:
-    if not isinstance(value, list) or not 1 <= len(value) <= MAX_INLINE:
-        raise InputError(f"{where}: expected a list of 1 to {MAX_INLINE} digests")
+def _sorted_digests(value: object, where: str, least: int = 1) -> tuple[Digest, ...]:
+    if not isinstance(value, list) or not least <= len(value) <= MAX_INLINE:
+        raise InputError(f"{where}: expected a list of {least} to {MAX_INLINE} digests")
     found = tuple(parse_digest(each, where) for each in value)
     if any(a >= b for a, b in itertools.pairwise(found)):
         raise InputError(f"{where}: digests must be sorted and distinct")
+    return found
+
+
+def _retirements(value: object, where: str) -> tuple[bytes, ...]:
+    if not isinstance(value, list) or len(value) > _MAX_CARS:
+        raise InputError(f"{where}: expected a list of at most {_MAX_CARS} retirements")
+    found = tuple(base64_bytes(each, where) for each in value)
+    if any(a >= b for a, b in itertools.pairwise(found)):
+        raise InputError(f"{where}: retirements must be sorted and distinct")
     return found
 
 
@@ -170,7 +180,7 @@ _ANY: dict[str, Callable[[object, str], Any]] = {
     "region": lambda value, where: Region(parse_name(value, where)),
     "time": parse_int,
     "reason": parse_text,
-    "by": _one_of("owner", "operator"),
+    "by": _one_of("owner", "operator", "vault"),
     "role": _one_of(*get_args(Role)),
     "country": parse_country,
     "operator_key": _signing_key,
@@ -188,11 +198,13 @@ _ANY: dict[str, Callable[[object, str], Any]] = {
     "succession": _within(1, MAX_SUCCESSION),
     "source": _within(0, MAX_SUCCESSION),
     "seats": _seats,
+    "consents": functools.partial(_sorted_digests, least=0),
+    "cars": _retirements,
     "count": _within(1, MAX_LISTED),
     "nonce": lambda value, where: base64_bytes(value, where, 16),
     "recipient": _opening_key,
     **dict.fromkeys(("not_before", "not_after", "expires"), parse_int),
-    **dict.fromkeys(("name", "kind", "trustee", "reader", "purpose", "code"), parse_name),
+    **dict.fromkeys(("name", "kind", "owner", "trustee", "reader", "purpose", "code"), parse_name),
     **dict.fromkeys(
         ("log_policy", "policy", "campaign", "zones", "capsule", "request", "manifest", "evidence"),
         parse_digest,

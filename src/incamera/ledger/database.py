@@ -19,7 +19,7 @@ __all__ = ["Database"]
 
 _APPLICATION = 0x494E434C  # "INCL"
 
-_VERSION = 2
+_VERSION = 3
 """Of the schema below; a file of another version is refused, and the log read again."""
 
 _SCHEMA = """
@@ -72,6 +72,9 @@ CREATE TABLE successions (
 CREATE TABLE passings (
     succession INTEGER NOT NULL, step TEXT NOT NULL, trustee TEXT NOT NULL, file BLOB NOT NULL,
     at INTEGER NOT NULL, PRIMARY KEY (succession, step, trustee)) WITHOUT ROWID;
+CREATE TABLE withdrawals (
+    kind TEXT NOT NULL, digest BLOB NOT NULL, owner TEXT NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY (kind, digest, owner)) WITHOUT ROWID;
 CREATE TABLE findings (at INTEGER PRIMARY KEY, kind TEXT NOT NULL, text TEXT NOT NULL);
 """
 

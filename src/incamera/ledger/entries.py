@@ -41,6 +41,7 @@ __all__ = [
     "Role",
     "Seat",
     "SuccessionEntry",
+    "WithdrawEntry",
     "ZonesEntry",
 ]
 
@@ -200,12 +201,15 @@ class RefusalEntry(Entry):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErasureEntry(Entry):
-    """These capsules are destroyed; trustees obey from here on. Owner- or operator-signed."""
+    """These capsules are destroyed; trustees obey from here on. Signed by whom ``by`` names.
+
+    By the vault it says, too, that each of them had expired by ``time``, as its header has it.
+    """
 
     type: ClassVar[str] = "erasure"
     capsules: tuple[Digest, ...]  # sorted, distinct
-    by: Literal["owner", "operator"]
-    name: str  # the owner's name; empty for the operator
+    by: Literal["owner", "operator", "vault"]
+    name: str  # the owner's name; empty for the others
     reason: str
 
 
@@ -302,6 +306,20 @@ class AcceptEntry(Entry):
     commitments: Digest  # of the file with a commitment to each of its new shares
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithdrawEntry(Entry):
+    """An owner takes consents back, and with a car's own word ends that car's key. Owner-signed.
+
+    From here on nothing that was sealed to this owner under these consents is admitted or
+    granted, and nothing that these keys sign is admitted.
+    """
+
+    type: ClassVar[str] = "withdraw"
+    owner: Name
+    consents: tuple[Digest, ...]  # sorted, distinct: see ledger.rights
+    cars: tuple[bytes, ...]  # sorted, distinct: retirements, each signed by the car's key
+
+
 ENTRY_CLASSES: tuple[type[Entry], ...] = (
     RegionEntry,
     PartyEntry,
@@ -322,4 +340,5 @@ ENTRY_CLASSES: tuple[type[Entry], ...] = (
     SuccessionEntry,
     ReshareEntry,
     AcceptEntry,
+    WithdrawEntry,
 )

@@ -13,7 +13,7 @@ from typing import Any
 
 from incamera.errors import InputError, IntegrityError
 from incamera.ids import Digest
-from incamera.ledger import passing
+from incamera.ledger import passing, rights
 from incamera.ledger.codec import Signed, entry_payload
 from incamera.ledger.database import Database
 from incamera.ledger.entries import (
@@ -37,6 +37,7 @@ from incamera.ledger.entries import (
     RevokeEntry,
     Role,
     SuccessionEntry,
+    WithdrawEntry,
     ZonesEntry,
 )
 from incamera.ledger.queries import Queries
@@ -79,8 +80,11 @@ def _signer(state: Queries, entry: Entry, index: int, where: str) -> bytes:
         return _party_key(state, "reader", entry.reader, where)
     if isinstance(entry, _BY_TRUSTEE):
         return _party_key(state, "trustee", entry.trustee, where)
-    if isinstance(entry, ErasureEntry) and entry.by == "owner":
-        return _party_key(state, "owner", entry.name, where)
+    if isinstance(entry, WithdrawEntry):
+        return _party_key(state, "owner", entry.owner, where)
+    if isinstance(entry, ErasureEntry) and entry.by != "operator":
+        by_vault = entry.by == "vault"
+        return region.vault_key if by_vault else _party_key(state, "owner", entry.name, where)
     return region.operator_key
 
 
@@ -138,8 +142,8 @@ def _answer_sense(
 
 
 def _erasure_sense(_state: Queries, entry: ErasureEntry, where: str) -> None:
-    if entry.by == "operator" and entry.name:
-        raise InputError(f"{where}: an erasure by the operator names no owner")
+    if entry.by != "owner" and entry.name:
+        raise InputError(f"{where}: an erasure by the {entry.by} names no owner")
 
 
 _SENSE: dict[type[Entry], Callable[[Queries, Any, str], None]] = {
@@ -155,6 +159,7 @@ _SENSE: dict[type[Entry], Callable[[Queries, Any, str], None]] = {
     SuccessionEntry: passing.succession_sense,
     ReshareEntry: passing.reshare_sense,
     AcceptEntry: passing.accept_sense,
+    WithdrawEntry: rights.withdraw_sense,
 }
 
 
@@ -279,4 +284,5 @@ _WRITE: dict[type[Entry], Callable[[Database, Any, str, int, int], bool]] = {
     SuccessionEntry: passing.write_succession,
     ReshareEntry: passing.write_passing,
     AcceptEntry: passing.write_passing,
+    WithdrawEntry: rights.write_withdraw,
 }

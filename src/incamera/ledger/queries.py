@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
+from incamera import ids
 from incamera.errors import IntegrityError
 from incamera.ids import Digest, Name
 from incamera.ledger.codec import parse_entry
@@ -26,6 +27,7 @@ from incamera.ledger.rows import (
     Requested,
     Reshared,
     Succession,
+    Withdrawn,
 )
 
 __all__ = ["DAY", "Queries"]
@@ -258,6 +260,25 @@ class Queries:
         """Every erased capsule, by digest."""
         rows = self._database.rows("SELECT digest, at, by, name FROM erasures ORDER BY digest")
         return (Erased(_hex(row[0]), *row[1:]) for row in rows)
+
+    def withdrawals(self) -> list[Withdrawn]:
+        """Consents and car keys that owners ended, in log order."""
+        sql = "SELECT kind, digest, owner, at FROM withdrawals ORDER BY at, kind, digest"
+        rows = self._database.rows(sql)
+        return [Withdrawn(row[0], _hex(row[1]), Name(row[2]), row[3]) for row in rows]
+
+    def withdrawn(self, consent: Digest, owner_key: Digest) -> int | None:
+        """The entry that took back ``consent`` for what is sealed to ``owner_key``, or None.
+
+        ``owner_key``: digest of an opening key. A withdrawal counts for all keys that its owner
+        has or had, and for nobody else's.
+        """
+        sql = (
+            "SELECT w.at, p.opening FROM withdrawals w JOIN parties p ON p.name = w.owner "
+            "AND p.role = 'owner' WHERE w.kind = 'consent' AND w.digest = ? ORDER BY w.at"
+        )
+        rows = self._database.rows(sql, (bytes.fromhex(consent),))
+        return next((at for at, key in rows if ids.digest(bytes(key)) == owner_key), None)
 
     # Reading
 

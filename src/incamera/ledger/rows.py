@@ -24,6 +24,7 @@ __all__ = [
     "Requested",
     "Reshared",
     "Succession",
+    "Withdrawn",
 ]
 
 
@@ -68,8 +69,8 @@ class Erased:
 
     capsule: Digest
     index: int
-    by: Literal["owner", "operator"]
-    name: str  # the owner's; empty for the operator
+    by: Literal["owner", "operator", "vault"]
+    name: str  # the owner's; empty for the others
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,16 @@ class Reshared:
     trustee: Name
     succession: int
     file: Digest
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """An owner's word that a consent, or a car's key, has ended."""
+
+    kind: Literal["consent", "car"]
+    digest: Digest  # of the consent (``ledger.rights.consent_digest``), or of the key
+    owner: Name
     index: int
 
 

@@ -80,11 +80,13 @@ class Checks:
                     f"({reader.kind}, {reader.country}) read it for {purpose}",
                 )
             rules.not_erased(self.state, capsule)
+            rules.consent_stands(self.state, header)
             rules.not_expired(header, case.entry, case.now)
 
     def again(self, case: Case) -> None:
         """What came into the log before our grant entry did counts before our grant."""
         rules.requester(self.state, case.signed, case.entry, verified=case.reader.key)
         rules.still_enrolled(self.state, self._desk.name, self._desk.keys.signing.public)
-        for each in case.capsules:
-            rules.not_erased(self.state, each)
+        for each in case.found:
+            rules.not_erased(self.state, each.capsule)
+            rules.consent_stands(self.state, each.header)

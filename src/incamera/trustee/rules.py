@@ -18,6 +18,7 @@ from incamera.ledger.codec import Signed, decode, parse_capsule_list
 from incamera.ledger.entries import CapsuleList, RequestEntry
 from incamera.ledger.queries import DAY, Queries
 from incamera.ledger.request import CapsuleEvidence, GrantRequest
+from incamera.ledger.rights import consent_digest
 from incamera.ledger.rows import Admitted, Party, Requested
 from incamera.sealing.header import Header, ShareWrap, open_header
 from incamera.tlog import merkle
@@ -28,6 +29,7 @@ __all__ = [
     "MAX_AHEAD",
     "RefusedError",
     "admitted",
+    "consent_stands",
     "epoch_lasts",
     "epoch_over",
     "fresh",
@@ -250,6 +252,13 @@ def not_erased(state: Queries, capsule: Digest) -> None:
         raise RefusedError(
             "erased", f"capsule {capsule[:16]}... was erased by log entry {erased.index}"
         )
+
+
+def consent_stands(state: Queries, header: Header) -> None:
+    """The owner did not take back the consent under which the capsule was recorded."""
+    at = state.withdrawn(consent_digest(header.consent), header.owner.key)
+    if at is not None:
+        raise RefusedError("consent-withdrawn", f"its owner withdrew the consent: log entry {at}")
 
 
 def not_expired(header: Header | None, entry: RequestEntry, now: int) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
+from incamera.ids import Digest
 from incamera.ledger.entries import RegionEntry, Role
 from incamera.ledger.queries import Queries
 from incamera.ledger.rows import Frozen, Party
@@ -52,6 +53,13 @@ class Still(Queries):
         """The index of the entry that names this document."""
         look = super().published
         found: int | None = self._once(("published", kind, digest), lambda: look(kind, digest))
+        return found
+
+    def withdrawn(self, consent: Digest, owner_key: Digest) -> int | None:
+        """The entry that took back a consent: most capsules of a request share one."""
+        look = super().withdrawn
+        key = ("withdrawn", consent, owner_key)
+        found: int | None = self._once(key, lambda: look(consent, owner_key))
         return found
 
     def freezes(self) -> Iterator[Frozen]:

@@ -44,6 +44,7 @@ from incamera.ledger.entries import (
     RevokeEntry,
     Seat,
     SuccessionEntry,
+    WithdrawEntry,
     ZonesEntry,
 )
 from incamera.sealing.envelope import seal_envelope
@@ -118,6 +119,7 @@ EXAMPLES: list[Entry] = [
     ),
     ReshareEntry(**SAID, trustee=N, succession=1, dealing=SOME),
     AcceptEntry(**SAID, trustee=N, succession=1, commitments=SOME),
+    WithdrawEntry(**SAID, owner=N, consents=(SOME,), cars=(b"one", b"two")),
 ]
 REQUEST = next(each for each in EXAMPLES if isinstance(each, RequestEntry))
 
@@ -238,6 +240,23 @@ def test_seats_out_of_bounds_are_refused(seats: list[dict[str, Any]]) -> None:
     entry = next(each for each in EXAMPLES if isinstance(each, SuccessionEntry))
     with pytest.raises(InputError):
         decode(signed(payload(entry, seats=seats)), "entry")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"consents": [SOME, SOME]},
+        {"consents": ["consent-7"]},
+        {"cars": ["dHdv", "b25l"]},
+        {"cars": [base64.b64encode(bytes([n])).decode() for n in range(17)]},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_withdrawal_out_of_bounds_is_refused(change: dict[str, Any]) -> None:
+    """Digests and retirements sorted, none twice, at most 16 cars."""
+    entry = next(each for each in EXAMPLES if isinstance(each, WithdrawEntry))
+    with pytest.raises(InputError):
+        decode(signed(payload(entry) | change), "entry")
 
 
 def test_a_small_order_key_is_enrolled_nowhere() -> None:
