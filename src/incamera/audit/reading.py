@@ -149,7 +149,9 @@ class _Reading:
         if job.skip and list(looked.leaves[: job.skip]) != self._edge.levels[0]:
             raise IntegrityError(
                 f"{tile.path(tile.ENTRIES, job.index, job.width)}: begins with other entries than "
-                "at the last visit"
+                "at the last visit",
+                hint="entries were altered: fetch the log from another copy; if this is your own "
+                "mirror, its disk may be at fault: mirror into an empty folder, and compare",
             )
         for size, seen in self._earlier.items():
             if base < size <= base + job.width:
