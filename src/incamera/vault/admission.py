@@ -18,6 +18,7 @@ from incamera.errors import IntegrityError
 from incamera.ids import Digest
 from incamera.ledger.entries import RegionEntry
 from incamera.ledger.queries import DAY, Queries
+from incamera.ledger.rights import consent_digest
 from incamera.sealing.header import Header
 from incamera.sealing.keys import key_id
 from incamera.vault.exclusion import Exclusions
@@ -105,6 +106,18 @@ def _consent(case: Case) -> None:
         )
 
 
+def _withdrawn(case: Case) -> None:
+    """``consent-withdrawn``: not under a consent that this owner took back."""
+    header = case.header
+    at = case.state.withdrawn(consent_digest(header.consent), header.owner.key)
+    if at is not None:
+        raise RefusedError(
+            "consent-withdrawn",
+            f"its owner withdrew this consent: log entry {at}",
+            hint="record only under a consent that stands",
+        )
+
+
 def _excluded(case: Case) -> None:
     """``excluded``: on the operator's list."""
     if (hit := case.exclusions.hit(case.header)) is not None:
@@ -186,6 +199,7 @@ RULES: tuple[Callable[[Case], None], ...] = (
     _car,
     _owner,
     _consent,
+    _withdrawn,
     _excluded,
     _policy,
     _retention,
