@@ -166,12 +166,15 @@ _SENSE: dict[type[Entry], Callable[[Queries, Any, str], None]] = {
 # What follows from it
 
 
-def write(database: Database, entry: Entry, leaf: Digest, index: int, time: int) -> bool:
-    """Write what ``entry`` changes; False if it is a repeat and changes nothing."""
+def write(database: Database, signed: Signed, leaf: Digest, index: int, time: int) -> bool:
+    """Write what an entry changes; False if it is a repeat and changes nothing."""
+    entry = signed.entry
     if isinstance(entry, CapsuleEntry):
         sql = "INSERT OR IGNORE INTO capsules VALUES (?, ?, ?)"
         return database.run(sql, bytes.fromhex(entry.capsule), index, time) == 1
     database.run("INSERT INTO leaves VALUES (?, ?)", bytes.fromhex(leaf), index)
+    if isinstance(entry, RequestEntry):
+        return _write_request(database, entry, signed.envelope.payload, leaf, index, time)
     return _WRITE[type(entry)](database, entry, leaf, index, time)
 
 
@@ -222,11 +225,11 @@ def _document(field: str) -> Callable[[Database, Any, str, int, int], bool]:
     return write_document
 
 
-def _write_request(db: Database, e: RequestEntry, leaf: str, index: int, time: int) -> bool:
-    db.run(
-        "INSERT INTO requests VALUES (?, ?, ?, ?, ?)",
-        *(bytes.fromhex(leaf), index, time, e.reader, entry_payload(e)),
-    )
+def _write_request(
+    db: Database, e: RequestEntry, payload: bytes, leaf: str, index: int, time: int
+) -> bool:
+    sql = "INSERT INTO requests VALUES (?, ?, ?, ?, ?)"
+    db.run(sql, bytes.fromhex(leaf), index, time, e.reader, payload)
     return True
 
 
@@ -273,7 +276,6 @@ _WRITE: dict[type[Entry], Callable[[Database, Any, str, int, int], bool]] = {
     PolicyEntry: _document("policy"),
     CampaignEntry: _document("campaign"),
     ZonesEntry: _document("zones"),
-    RequestEntry: _write_request,
     GrantEntry: _write_grant,
     RefusalEntry: _write_refusal,
     ErasureEntry: _write_erasure,

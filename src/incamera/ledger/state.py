@@ -209,7 +209,7 @@ class State(Queries):
             return self._note(Finding(index, "bad", shown))
         if isinstance(signed.entry, CapsuleEntry):
             self._settle()
-        if not write(self._database, signed.entry, leaf, index, time):
+        if not write(self._database, signed, leaf, index, time):
             return self._note(_repeat(index, signed.entry.type))
         return None
 
