@@ -95,6 +95,11 @@ class Callers:
         found = self._find(key)
         return found is not None and found[0] == "car"
 
+    def knows_car(self, key: bytes) -> bool:
+        """As :meth:`is_car`, of what was read so far: never waits for the log."""
+        found = self._known(key)
+        return found is not None and found[0] == "car"
+
     def _region(self) -> RegionEntry | None:
         with self._turn:
             return self._state.region

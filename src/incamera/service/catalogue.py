@@ -28,12 +28,31 @@ from incamera.service.callers import Caller
 from incamera.service.vaults import Vaults
 from incamera.vault import Row
 
-__all__ = ["Catalogue"]
+__all__ = ["PARAMETERS", "Catalogue"]
 
 _PAGE = 1_000
 _LAST = 1 << 53  # and what comes after still fits what the machine counts in
 _FILTERS = frozenset(("status", "since", "until", "owner", "camera", "tag", "purpose"))
 _STATUSES = ("pending", "kept", "lost", "erased")
+
+
+def _parameter(name: str, means: str, **schema: Any) -> dict[str, Any]:
+    shape = schema or {"type": "string"}
+    return {"name": name, "in": "query", "required": False, "description": means, "schema": shape}
+
+
+PARAMETERS: list[dict[str, Any]] = [
+    _parameter("status", "With this status.", type="string", enum=list(_STATUSES)),
+    _parameter("since", "From this hour on, such as 2026-11-21T14."),
+    _parameter("until", "Up to and with this hour."),
+    _parameter("camera", "With this camera."),
+    _parameter("tag", "With this tag."),
+    _parameter("purpose", "That its owner allows for this purpose."),
+    _parameter("owner", "Of this owner; for the operator."),
+    _parameter("start", "Rows before the first.", type="integer", minimum=0, maximum=_LAST),
+    _parameter("count", "Rows at most.", type="integer", minimum=1, maximum=_PAGE),
+]
+"""Of the query, for the OpenAPI."""
 
 
 class Catalogue:

@@ -1,73 +1,163 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A capsule on its way in: looked at as soon as its header is here, kept in a file, never held.
+"""A capsule on its way in: looked at as soon as its header is here, and admitted with others.
 
 Who may not deliver is refused after the header, some kilobytes; the rest has the length that the
-signed header says, to the byte.
+signed header says, to the byte. A short capsule is held until its batch is admitted, a long one
+lies in a file; how many may do so at a time, and so how much, is bounded.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from starlette.requests import Request
 
 from incamera import durable
-from incamera.errors import InputError, UnavailableError
+from incamera.errors import Error, InputError, UnavailableError
 from incamera.sealing.capsule import LENGTH, MAGIC, payload_offset
 from incamera.sealing.envelope import MAX_ENVELOPE
 from incamera.sealing.header import Header, open_header
 from incamera.service.answers import TooLargeError
-from incamera.service.guard import Pool, body_pieces
+from incamera.service.guard import Gate, Pool, body_pieces
+from incamera.service.journal import Journal
+from incamera.service.together import Together
 
-__all__ = ["Incoming"]
+__all__ = ["Arrived", "Door", "Incoming", "header_of"]
 
-_PIECE = 1 << 20
+_SHORT = 1 << 18
+"""Bytes that are held in memory; a longer capsule goes into a file as it comes."""
+
+_TOGETHER = 256
+"""Capsules admitted in one go; more wait for the next."""
+
+
+class Door(Protocol):
+    """Who may deliver, and how much."""
+
+    async def look(self, header: Header, size: int) -> None:
+        """Raise for a header that is not welcome, whose capsule has ``size`` bytes."""
+        ...
+
+    def count(self, header: Header, size: int, outcome: Exception | None) -> None:
+        """Such a capsule was admitted, or why it was not."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A whole capsule, not looked at but for its header."""
+
+    header: Header
+    size: int
+    place: Path
+    data: bytes | None = None
+    """None: it lies at ``place`` already. Otherwise it is put there when its turn comes."""
 
 
 class Incoming:
     """The folder where capsules lie until the vault has looked at them."""
 
-    def __init__(self, folder: Path, largest: int, allowed: Callable[[Header], None]) -> None:
-        """``largest``: bytes of a capsule. ``allowed`` raises for a header that is not welcome."""
+    def __init__(
+        self,
+        folder: Path,
+        door: Door,
+        admit_all: Callable[[Sequence[Path]], Sequence[bytes | Error]],
+        journal: Journal,
+    ) -> None:
+        """``admit_all``: as :meth:`incamera.service.vaults.Vaults.admit_all`."""
         self._folder = durable.folder(folder, 0o700)
-        self._largest = largest
-        self._allowed = allowed
+        self._door = door
+        self._admit_all = admit_all
         self._disk = Pool(threads=4, waiting=64)
+        self._short, self._long = Gate(256), Gate(32)
+        self.waiting: Together[Arrived, bytes] = Together(self._admit, journal, _TOGETHER)
         for left in self._folder.glob("*.capsule"):  # by a process that died
             left.unlink(missing_ok=True)
 
-    async def take(self, request: Request) -> Path:
-        """The body as a file, to be removed by the caller; nothing is left if this raises."""
+    async def take(self, request: Request, largest: int) -> bytes:
+        """The capsule in the body, admitted; its receipt. Nothing is left here if this raises."""
         place = self._folder / f"{secrets.token_hex(8)}.capsule"
         try:
-            await self._take(request, place)
+            with contextlib.ExitStack() as stack:
+                arrived = await self._read(request, largest, place, stack)
+                return await self._counted(arrived)
         except BaseException:
             place.unlink(missing_ok=True)
             raise
-        return place
 
-    async def _take(self, request: Request, place: Path) -> None:
+    async def admit(self, place: Path, header: Header, size: int) -> bytes:
+        """The whole capsule that lies at ``place``, admitted; its receipt. It stays there."""
+        return await self._counted(Arrived(header, size, place))
+
+    async def _counted(self, arrived: Arrived) -> bytes:
+        outcome: Exception | None = None
+        try:
+            return await asyncio.wrap_future(self.waiting.ask(arrived))
+        except Error as error:
+            outcome = error
+            raise
+        finally:
+            self._door.count(arrived.header, arrived.size, outcome)
+
+    async def _read(
+        self, request: Request, largest: int, place: Path, stack: contextlib.ExitStack
+    ) -> Arrived:
+        stack.enter_context(self._short.passed())
         held, size, wanted = bytearray(), 0, 0
-        async for piece in body_pieces(request, self._largest):
+        header: Header | None = None
+        async for piece in body_pieces(request, largest):
             held += piece
-            if not wanted and (header := _header(held)):
-                await self._disk.run(self._allowed, header[0])
-                wanted = header[1]
-            if not wanted:
-                continue
-            if size + len(held) > wanted or wanted > self._largest:
-                raise TooLargeError("the capsule is longer than its header says, or than may be")
-            if len(held) >= _PIECE:
+            if header is None and (found := header_of(held)):
+                header, wanted = found
+                _fits(request, wanted, largest)
+                await self._door.look(header, wanted)
+                if wanted > _SHORT:
+                    stack.enter_context(self._long.passed())
+            if header is not None and size + len(held) > wanted:
+                raise TooLargeError("the capsule is longer than its header says")
+            if header is not None and wanted > _SHORT and len(held) >= _SHORT:
                 size += await self._disk.run(_append, place, bytes(held))
                 held.clear()
-        size += await self._disk.run(_append, place, bytes(held))
-        if size != wanted:
+        if header is None or size + len(held) != wanted:
             raise InputError("the capsule is cut off, or is none")
+        if not size:
+            return Arrived(header, wanted, place, bytes(held))
+        await self._disk.run(_append, place, bytes(held))
+        return Arrived(header, wanted, place)
+
+    def _admit(self, arrived: Sequence[Arrived]) -> Sequence[bytes | Error]:
+        """One batch. Blocks."""
+        outcomes: list[bytes | Error | None] = [_put(each) for each in arrived]
+        here = [at for at, error in enumerate(outcomes) if error is None]
+        try:
+            admitted = self._admit_all([arrived[at].place for at in here]) if here else []
+        finally:
+            for each in arrived:
+                if each.data is not None:
+                    each.place.unlink(missing_ok=True)
+        for at, outcome in zip(here, admitted, strict=True):
+            outcomes[at] = outcome
+        return [each for each in outcomes if each is not None]
 
 
-def _header(data: bytearray) -> tuple[Header, int] | None:
+def _fits(request: Request, wanted: int, largest: int) -> None:
+    """The length in the head, if there is one, is the capsule's; so nothing is read in vain."""
+    if wanted > largest:
+        raise TooLargeError(f"a capsule may have {largest} bytes here")
+    said = request.headers.get("content-length")
+    if said is not None and int(said) > wanted:
+        raise TooLargeError("the capsule is longer than its header says")
+    if said is not None and int(said) < wanted:
+        raise InputError("the capsule is cut off, or is none")
+
+
+def header_of(data: bytearray) -> tuple[Header, int] | None:
     """The header at the beginning of ``data`` and the capsule's length; None if more must come."""
     begin = len(MAGIC) + LENGTH.size
     if not MAGIC.startswith(data[: len(MAGIC)]):
@@ -83,8 +173,19 @@ def _header(data: bytearray) -> tuple[Header, int] | None:
     return header, payload_offset(length, len(header.shares)) + header.payload.length
 
 
-def _append(place: Path, data: bytes) -> int:
+def _put(arrived: Arrived) -> Error | None:
     """Not synced: it is the vault that makes a capsule durable."""
+    if arrived.data is None:
+        return None
+    try:
+        arrived.place.write_bytes(arrived.data)
+    except OSError as error:
+        return UnavailableError(f"cannot keep the upload: {error.strerror}")
+    return None
+
+
+def _append(place: Path, data: bytes) -> int:
+    """As :func:`_put`, a piece."""
     try:
         with place.open("ab") as file:
             file.write(data)
