@@ -90,6 +90,10 @@ class Desk(Protocol):
         """
         ...
 
+    def parties(self) -> dict[Name, str]:
+        """URLs of vault, log, witnesses and trustees, by name, as far as this desk knows them."""
+        ...
+
     def rows(self, *, status: Kept = None, tag: str | None = None) -> list[Row]:
         """The vault's catalogue. It only helps to find: nothing in it is believed."""
         ...

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 from incamera import durable
 from incamera.cli.desk import Kept, Keys, Shown
 from incamera.cli.home import Home
+from incamera.cli.serving import SERVE
 from incamera.errors import InputError
 from incamera.ids import Digest, Name, digest, parse_name
 from incamera.ledger.codec import parse_country
@@ -70,6 +72,14 @@ class HomeDesk:
             if name not in known:
                 raise InputError(f"no trustee {name} in this home", hint="see home.toml")
         return [Name(each) for each in named or known]
+
+    def parties(self) -> dict[Name, str]:
+        """From each party's serve.toml: on loopback, unless it was changed there."""
+        found = {}
+        for path in sorted(self.home.paths.root.rglob(SERVE)):
+            listen = tomllib.loads(path.read_text(encoding="utf-8")).get("listen")
+            found[Name(path.parent.name)] = f"http://{listen}"
+        return found
 
     def rows(self, *, status: Kept = None, tag: str | None = None) -> list[Row]:
         """The vault's index."""

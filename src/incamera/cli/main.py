@@ -34,6 +34,7 @@ VERBS = {
     "erase": "Destroy capsules for good, and say so in the public log.",
     "succession": "Pass shares on to a new set of trustees.",
     "demand": "Record what an authority demanded, for all to see.",
+    "addresses": "Show or declare where the region's parties may connect.",
     "report": "Make the transparency report from public data alone.",
     "keys": "Close key files with age, show them, back them up.",
     "tend": "Begin and end the trustees' keys, as witness time says.",

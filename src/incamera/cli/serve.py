@@ -17,7 +17,7 @@ from incamera.cli import terminal
 from incamera.clock import SystemClock
 
 if TYPE_CHECKING:
-    from starlette.applications import Starlette
+    from starlette.types import ASGIApp
 
     from incamera.service.journal import Journal
     from incamera.service.settings import (
@@ -46,18 +46,19 @@ def _load(party: str, config: Path) -> Settings:
     return load[party](config)
 
 
-def _open(told: Settings, journal: Journal, create: bool) -> Starlette:
+def _open(told: Settings, journal: Journal, create: bool) -> ASGIApp:
     """The app of the party whose settings these are."""
     from incamera import service
-    from incamera.service import settings
+    from incamera.service import residency, settings
 
     clock = SystemClock()
+    residency.hold_to_region(told)  # before anybody is asked anything
     if isinstance(told, settings.WitnessSettings):
         return service.open_witness(told, clock, journal)
     if isinstance(told, settings.LogSettings):
         return service.open_log(told, clock, journal, create=create)
     if isinstance(told, settings.VaultSettings):
-        return service.open_vault(told, clock, journal)
+        return residency.Inside(service.open_vault(told, clock, journal), told.residency)
     return service.open_trustee(told, clock, journal)
 
 

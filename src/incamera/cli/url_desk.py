@@ -28,6 +28,7 @@ from incamera.cli.pins import pin_at_first
 from incamera.clock import Clock, SystemClock
 from incamera.errors import InputError, IntegrityError, UnavailableError
 from incamera.ids import Digest, Name, digest
+from incamera.ledger import addresses
 from incamera.ledger.entries import RegionEntry
 from incamera.ledger.follower import Follower
 from incamera.ledger.request import MAX_BATCH, GrantRequest
@@ -67,6 +68,7 @@ class UrlDesk:
     ) -> Self:
         """The desk in ``folder``; ``policy`` is pinned if none is yet."""
         card, _ = read_card(folder)
+        addresses.hold(folder)
         key = SigningKey.load(folder / "signing.key")
         if key.public != card.key:
             raise IntegrityError(f"{folder}: card.json is not of the key that is here")
@@ -206,7 +208,14 @@ class UrlDesk:
         """By way of the vault."""
         self._vault.publish_list(digest(listed), listed)
 
-    # The trustees
+    # The others
+
+    def parties(self) -> dict[Name, str]:
+        """The vault asked, whom it names, and the witnesses of the pinned policy."""
+        log, trustees = self._told
+        lines = [each.split() for each in self._policy.text.decode("utf-8").splitlines()]
+        seats = {Name(w[1]): w[3] for w in lines if w[:1] == ["witness"] and len(w) == 4}
+        return {Name("vault"): self._vault.url, Name("log"): log, **trustees, **seats}
 
     def trustees(self, named: Sequence[str] = ()) -> list[Name]:
         """As the vault lists them, or as ``named`` says; only those that the log has enrolled."""

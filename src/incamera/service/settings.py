@@ -8,10 +8,13 @@ Paths are relative to the file they stand in. Each key is explained in
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from incamera.ids import Name, parse_name
+from incamera.service.settings_leader import LeaderSettings
+from incamera.service.settings_queue import QueueSettings
+from incamera.service.settings_residency import Residency
 from incamera.service.toml import Table, parse_listen, read_table
 
 __all__ = [
@@ -117,11 +120,15 @@ class LogSettings:
     token: Path  # file: who holds it may append
     refresh: int  # seconds: the oldest the witness time of a quiet log gets
     witnesses: tuple[Peer, ...]
+    leader: LeaderSettings | None  # several processes may stand ready over one folder
+    queue: QueueSettings | None
 
     @property
     def folder(self) -> Path:
-        """What one server alone may work in."""
-        return self.state
+        """What one server alone may work in: with a leader, a place of this candidate's own."""
+        if self.leader is None:
+            return self.state
+        return self.state / "candidates" / f"{self.listen.host}-{self.listen.port}"
 
     @classmethod
     def load(cls, file: Path) -> LogSettings:
@@ -137,6 +144,8 @@ class LogSettings:
             token=table.file("token"),
             refresh=table.number("refresh", 600, 10, 3_000),
             witnesses=tuple(Peer.take(each) for each in witnesses),
+            leader=LeaderSettings.take(table),
+            queue=QueueSettings.take(table),
         )
         for each in (table, *witnesses):
             each.done()
@@ -156,6 +165,7 @@ class VaultSettings:
     log_public: str  # the log's URL for readers
     token: Path  # file: the log's
     trustees: Mapping[Name, str]  # URLs for readers
+    residency: Residency = field(default_factory=Residency)
 
     @property
     def folder(self) -> Path:
@@ -168,7 +178,7 @@ class VaultSettings:
         table = read_table(file)
         log, trustees = table.table("log"), table.table("trustees")
         peer = Peer.take(log)
-        names = trustees.names()
+        names, inside = trustees.names(), table.optional_table("residency")
         found = cls(
             listen=Listen.take(table),
             home=table.folder("home"),
@@ -181,8 +191,9 @@ class VaultSettings:
             trustees={
                 parse_name(each, trustees.where(each)): trustees.text(each) for each in names
             },
+            residency=Residency.take(inside),
         )
-        for each in (table, log, trustees):
+        for each in (table, log, trustees, inside):
             each.done()
         return found
 

@@ -54,6 +54,22 @@ class Table:
         value: str = self._take(key, str, default)
         return value
 
+    def texts(self, key: str) -> list[str]:
+        """A list of strings; empty if it is not given."""
+        found = self._take(key, list, [])
+        if any(type(each) is not str for each in found):
+            raise InputError(f"{self.where(key)} must be a list of strings")
+        return list(found)
+
+    def one_or_more(self, key: str) -> list[str]:
+        """A string, or a list of strings that is not empty."""
+        if type(self._left.get(key)) is str:
+            return [self.text(key)]
+        found = self._take(key, list)
+        if not found or any(type(each) is not str for each in found):
+            raise InputError(f"{self.where(key)} must be a string, or a list of strings")
+        return list(found)
+
     def number(self, key: str, default: int, low: int, high: int) -> int:
         """A whole number, ``low`` to ``high``."""
         value: int = self._take(key, int, default)
