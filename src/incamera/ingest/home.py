@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
 from incamera.errors import PolicyError, UnavailableError
 from incamera.ids import Digest, Name
+from incamera.ingest.quota import Quota
 from incamera.ledger.entries import RegionEntry
 from incamera.ledger.queries import Queries
 from incamera.sealing import Recipients, SigningKey, Trustee
@@ -77,6 +78,8 @@ class CarHome:
     """Sealed capsules that wait for their receipt."""
     journal: Path
     """What became of each clip, the receipts, and the lock."""
+    quota: Quota = field(default_factory=Quota)
+    """The room that the spool has; without one, all there is."""
 
     @property
     def recipients(self) -> Recipients:

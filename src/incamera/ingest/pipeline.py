@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from incamera import durable
 from incamera.clock import Clock, SystemClock
 from incamera.errors import Error, InputError, IntegrityError, PolicyError, UnavailableError
 from incamera.geofence import Course, GeofencePolicy, Zones, keep, trips_of
@@ -22,7 +20,7 @@ from incamera.ids import Digest
 from incamera.ingest.cut import Cutter
 from incamera.ingest.home import Admit, CarHome
 from incamera.ingest.journal import ClipId, Journal, Step, clip_id
-from incamera.ingest.spool import Spool
+from incamera.ingest.spool import Spool, alone
 from incamera.ingest.stopwatch import Stopwatch
 from incamera.ingest.summary import Summary
 from incamera.recording import Options, open_recordings
@@ -120,26 +118,9 @@ def ingest_recordings(
     home.check_consent()
     if isinstance(recordings, Iterator):  # of which a second time would find nothing
         recordings = list(recordings)
-    with _alone(home, wait):
+    with alone(home, wait):
         run = _Run(home, plan, admit, redactor or Redactor(), clock or SystemClock(), progress)
         return run.all(recordings)
-
-
-@contextlib.contextmanager
-def _alone(home: CarHome, wait: bool) -> Iterator[None]:
-    """One ingest a car at a time; whoever comes second is told who is at it."""
-    folder = durable.folder(home.journal, 0o700)
-    holder = folder / "holder"
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(durable.lock(folder / "lock", wait=wait))
-        except UnavailableError as error:
-            if not holder.exists():
-                raise
-            who = holder.read_bytes()[:80].decode("ascii", "replace")
-            raise UnavailableError(f"{error.message} ({who})", hint=error.hint) from error
-        durable.write(holder, f"ingest in process {os.getpid()}".encode())
-        yield
 
 
 class _Run:
