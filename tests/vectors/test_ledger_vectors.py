@@ -17,10 +17,11 @@ from incamera.ledger.state import State, leaf_digest
 from incamera.sealing.keys import SigningKey
 
 FOLDER = Path(__file__).parent / "ledger"
-VECTORS = [json.loads((FOLDER / each).read_text()) for each in ("entries.json", "rights.json")]
+NAMES = ("entries", "rights", "addresses")
+VECTORS = [json.loads((FOLDER / f"{each}.json").read_text()) for each in NAMES]
 
 
-@pytest.mark.parametrize("vector", VECTORS, ids=("entries", "rights"))
+@pytest.mark.parametrize("vector", VECTORS, ids=NAMES)
 def test_every_entry_of_the_published_log_reads_as_it_says(vector: dict[str, Any]) -> None:
     """Leaf hashes, effects (good, bad, repeat) and the root are the vector's."""
     state = State()

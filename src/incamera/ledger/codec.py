@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import ipaddress
 import itertools
 import re
 from collections.abc import Callable, Iterable
@@ -24,6 +25,7 @@ from incamera.ledger.entries import (
     MAX_INLINE,
     MAX_LISTED,
     MAX_SUCCESSION,
+    Address,
     CapsuleList,
     Entry,
     Outcome,
@@ -58,6 +60,8 @@ _COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
 _MAX_TEXT = 300
 _MAX_SEATS = 32
 _MAX_CARS = 16
+_MAX_ADDRESSES = 256
+_HOST = re.compile(r"(?!.*\.\.)[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?", re.ASCII)
 _LINE = 65
 
 
@@ -138,6 +142,29 @@ def _retirements(value: object, where: str) -> tuple[bytes, ...]:
     return found
 
 
+def _addresses(value: object, where: str) -> tuple[Address, ...]:
+    if not isinstance(value, list) or not 1 <= len(value) <= _MAX_ADDRESSES:
+        raise InputError(f"{where}: expected a list of 1 to {_MAX_ADDRESSES} addresses")
+    found = tuple(_address(each, where) for each in value)
+    if any(a >= b for a, b in itertools.pairwise(found)):
+        raise InputError(f"{where}: addresses must be sorted and distinct")
+    return found
+
+
+def _address(value: object, where: str) -> Address:
+    said = exact_keys(value, ("party", "host", "network", "port"), where)
+    party, host, network = said["party"], said["host"], said["network"]
+    if not isinstance(host, str) or (host and not _HOST.fullmatch(host)):
+        raise InputError(f"{where}: not a host's name in lower case: {host!r:.80}")
+    try:
+        if not isinstance(network, str) or str(ipaddress.ip_network(network)) != network:
+            raise ValueError(network)
+    except ValueError as error:
+        raise InputError(f"{where}: not a network such as 192.0.2.7/32: {network!r:.80}") from error
+    port = parse_int(said["port"], f"{where}: port", 1, 65_535)
+    return Address(parse_name(party, f"{where}: party"), host, network, port)
+
+
 def _requested(value: object, where: str) -> tuple[Digest, ...] | CapsuleList:
     if not isinstance(value, dict):
         return _sorted_digests(value, where)
@@ -200,6 +227,7 @@ _ANY: dict[str, Callable[[object, str], Any]] = {
     "seats": _seats,
     "consents": functools.partial(_sorted_digests, least=0),
     "cars": _retirements,
+    "allowed": _addresses,
     "count": _within(1, MAX_LISTED),
     "nonce": lambda value, where: base64_bytes(value, where, 16),
     "recipient": _opening_key,
@@ -245,6 +273,8 @@ def _plain(value: object) -> object:
         return [_plain(each) for each in value]
     if isinstance(value, Seat):
         return {"trustee": value.trustee, "epoch": value.epoch}
+    if isinstance(value, Address):
+        return {name: getattr(value, name) for name in ("party", "host", "network", "port")}
     if isinstance(value, CapsuleList):
         return {"digest": value.digest, "length": value.length, "count": value.count}
     return value

@@ -75,6 +75,7 @@ CREATE TABLE passings (
 CREATE TABLE withdrawals (
     kind TEXT NOT NULL, digest BLOB NOT NULL, owner TEXT NOT NULL, at INTEGER NOT NULL,
     PRIMARY KEY (kind, digest, owner)) WITHOUT ROWID;
+CREATE TABLE addresses (at INTEGER PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE findings (at INTEGER PRIMARY KEY, kind TEXT NOT NULL, text TEXT NOT NULL);
 """
 

@@ -19,6 +19,8 @@ __all__ = [
     "MAX_LISTED",
     "MAX_SUCCESSION",
     "AcceptEntry",
+    "Address",
+    "AddressesEntry",
     "CampaignEntry",
     "CapsuleEntry",
     "CapsuleList",
@@ -320,6 +322,27 @@ class WithdrawEntry(Entry):
     cars: tuple[bytes, ...]  # sorted, distinct: retirements, each signed by the car's key
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Address:
+    """Where a party of the region may be connected to: a network and a port, by TCP or UDP."""
+
+    party: Name
+    host: str  # the name that may be looked up for it, in lower case; or empty
+    network: str  # as Python's ipaddress writes it: 192.0.2.7/32, 2001:db8::/64
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressesEntry(Entry):
+    """All that the region's parties may connect to, from here on. Operator-signed.
+
+    The newest counts, and replaces what was declared before.
+    """
+
+    type: ClassVar[str] = "addresses"
+    allowed: tuple[Address, ...]  # sorted, distinct
+
+
 ENTRY_CLASSES: tuple[type[Entry], ...] = (
     RegionEntry,
     PartyEntry,
@@ -341,4 +364,5 @@ ENTRY_CLASSES: tuple[type[Entry], ...] = (
     ReshareEntry,
     AcceptEntry,
     WithdrawEntry,
+    AddressesEntry,
 )

@@ -18,6 +18,7 @@ from incamera.ledger.codec import Signed, entry_payload
 from incamera.ledger.database import Database
 from incamera.ledger.entries import (
     AcceptEntry,
+    AddressesEntry,
     CampaignEntry,
     CapsuleEntry,
     DatasetEntry,
@@ -268,6 +269,11 @@ def _write_freeze(db: Database, e: FreezeEntry, _leaf: str, index: int, _time: i
     return True
 
 
+def _write_addresses(db: Database, e: AddressesEntry, _leaf: str, index: int, _time: int) -> bool:
+    db.run("INSERT INTO addresses VALUES (?, ?)", index, entry_payload(e))
+    return True
+
+
 _WRITE: dict[type[Entry], Callable[[Database, Any, str, int, int], bool]] = {
     RegionEntry: _write_region,
     PartyEntry: _write_party,
@@ -287,4 +293,5 @@ _WRITE: dict[type[Entry], Callable[[Database, Any, str, int, int], bool]] = {
     ReshareEntry: passing.write_passing,
     AcceptEntry: passing.write_passing,
     WithdrawEntry: rights.write_withdraw,
+    AddressesEntry: _write_addresses,
 }

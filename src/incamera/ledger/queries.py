@@ -11,10 +11,18 @@ from incamera.errors import IntegrityError
 from incamera.ids import Digest, Name
 from incamera.ledger.codec import parse_entry
 from incamera.ledger.database import Database
-from incamera.ledger.entries import DemandEntry, RegionEntry, RequestEntry, Role, SuccessionEntry
+from incamera.ledger.entries import (
+    AddressesEntry,
+    DemandEntry,
+    RegionEntry,
+    RequestEntry,
+    Role,
+    SuccessionEntry,
+)
 from incamera.ledger.rows import (
     Admitted,
     Dataset,
+    Declared,
     Demanded,
     Destroyed,
     EpochKey,
@@ -343,6 +351,14 @@ class Queries:
             if not isinstance(entry, DemandEntry):
                 raise IntegrityError(f"{self._database.where}: row {at} is no demand")
             yield Demanded(entry, at)
+
+    def addresses(self) -> Iterator[Declared]:
+        """Every list of addresses that was declared, in log order: the last one counts."""
+        for at, data in self._database.rows("SELECT at, data FROM addresses ORDER BY at"):
+            entry = parse_entry(bytes(data), f"log entry {at}")
+            if not isinstance(entry, AddressesEntry):
+                raise IntegrityError(f"{self._database.where}: row {at} is no list of addresses")
+            yield Declared(entry, at)
 
     # What went wrong
 

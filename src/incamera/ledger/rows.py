@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from incamera.ids import Digest, Name
-from incamera.ledger.entries import DemandEntry, RequestEntry, Role, SuccessionEntry
+from incamera.ledger.entries import AddressesEntry, DemandEntry, RequestEntry, Role, SuccessionEntry
 
 __all__ = [
     "Admitted",
     "Dataset",
+    "Declared",
     "Demanded",
     "Destroyed",
     "EpochKey",
@@ -122,6 +123,14 @@ class Frozen:
 
     trustee: Name
     evidence: Digest
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """An addresses entry; the newest is the list that counts."""
+
+    entry: AddressesEntry
     index: int
 
 

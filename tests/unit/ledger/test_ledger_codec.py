@@ -24,6 +24,8 @@ from incamera.ledger.entries import (
     ENTRY_CLASSES,
     MAX_INLINE,
     AcceptEntry,
+    Address,
+    AddressesEntry,
     CampaignEntry,
     CapsuleEntry,
     CapsuleList,
@@ -56,6 +58,8 @@ OPENING = OpeningKey.generate()
 SAID: dict[str, Any] = {"region": Region("eu"), "time": 1_800_000_000}
 SOME = digest(b"some")
 N = Name("ch")
+HERE = Address(N, "", "192.0.2.0/28", 443)
+THERE = Address(N, "vault.example", "2001:db8::7/128", 443)
 
 EXAMPLES: list[Entry] = [
     RegionEntry(
@@ -120,6 +124,7 @@ EXAMPLES: list[Entry] = [
     ReshareEntry(**SAID, trustee=N, succession=1, dealing=SOME),
     AcceptEntry(**SAID, trustee=N, succession=1, commitments=SOME),
     WithdrawEntry(**SAID, owner=N, consents=(SOME,), cars=(b"one", b"two")),
+    AddressesEntry(**SAID, allowed=(HERE, THERE)),
 ]
 REQUEST = next(each for each in EXAMPLES if isinstance(each, RequestEntry))
 
@@ -257,6 +262,34 @@ def test_a_withdrawal_out_of_bounds_is_refused(change: dict[str, Any]) -> None:
     entry = next(each for each in EXAMPLES if isinstance(each, WithdrawEntry))
     with pytest.raises(InputError):
         decode(signed(payload(entry) | change), "entry")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"allowed": []},
+        {"allowed": [("vault", "", "192.0.2.7/32", 443)] * 2},
+        {"allowed": [("vault", "", "192.0.2.8/32", 443), ("vault", "", "192.0.2.7/32", 443)]},
+        {"allowed": [("vault", "", "192.0.2.7/24", 443)]},
+        {"allowed": [("vault", "", "192.0.2.7", 443)]},
+        {"allowed": [("vault", "", "2001:DB8::/64", 443)]},
+        {"allowed": [("vault", "", "192.0.2.7/32", 0)]},
+        {"allowed": [("vault", "Vault.example", "192.0.2.7/32", 443)]},
+        {"allowed": [("vault", "a..b", "192.0.2.7/32", 443)]},
+        {"allowed": [("The Vault", "", "192.0.2.7/32", 443)]},
+        {"allowed": [("vault", "", f"10.0.{n}.0/24", 443) for n in range(257)]},
+    ],
+    ids=str,
+)
+def test_a_list_of_addresses_out_of_bounds_is_refused(
+    change: dict[str, list[tuple[object, ...]]],
+) -> None:
+    """1 to 256, sorted, none twice; networks in one spelling; hosts in lower case."""
+    entry = next(each for each in EXAMPLES if isinstance(each, AddressesEntry))
+    names = ("party", "host", "network", "port")
+    said = [dict(zip(names, each, strict=True)) for each in change["allowed"]]
+    with pytest.raises(InputError):
+        decode(signed(payload(entry, allowed=said)), "entry")
 
 
 def test_a_small_order_key_is_enrolled_nowhere() -> None:
