@@ -69,13 +69,18 @@ def _fetch(path: str, fetch: Fetch) -> bytes:
 
 
 def check_erasure(entry: ErasureEntry, state: Queries, index: Index) -> None:
-    """``not-owner``: an owner erases own capsules only. :class:`InputError` for unknown ones."""
+    """``not-owner``, ``not-expired``: who may erase what. :class:`InputError` for unknown ones.
+
+    An owner erases own capsules only, the vault only what had expired when the entry says.
+    """
     for name in entry.capsules:
         row = index.get(name)
         if row is None or state.capsule(name) is None:
             raise InputError(f"no capsule {name} was admitted here")
         if entry.by == "owner" and row.status != "erased" and row.owner != entry.name:
             raise RefusedError("not-owner", f"capsule {name[:16]}... is not {entry.name}'s")
+        if entry.by == "vault" and row.status != "erased" and not 0 < row.expires <= entry.time:
+            raise RefusedError("not-expired", f"capsule {name[:16]}... is to be kept longer")
 
 
 def erased_before(entry: ErasureEntry, state: Queries) -> int | None:
