@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from incamera.ids import Name, parse_name
+from incamera.service.settings_blobs import BlobSettings
 from incamera.service.settings_leader import LeaderSettings
 from incamera.service.settings_queue import QueueSettings
 from incamera.service.settings_residency import Residency
@@ -166,6 +167,7 @@ class VaultSettings:
     token: Path  # file: the log's
     trustees: Mapping[Name, str]  # URLs for readers
     residency: Residency = field(default_factory=Residency)
+    blobs: BlobSettings | None = None  # the folder, if there is none
 
     @property
     def folder(self) -> Path:
@@ -192,6 +194,7 @@ class VaultSettings:
                 parse_name(each, trustees.where(each)): trustees.text(each) for each in names
             },
             residency=Residency.take(inside),
+            blobs=BlobSettings.take(table),
         )
         for each in (table, log, trustees, inside):
             each.done()

@@ -47,7 +47,12 @@ def open_vault(settings: VaultSettings, clock: Clock, journal: Journal) -> FastA
     policy = Policy.parse(settings.policy.read_bytes(), str(settings.policy))
     key, token = SigningKey.load(settings.key), Token.load(settings.token)
     log = LogClient(settings.log.url, token, policy, ca=settings.log.ca)
-    vaults = Vaults(lambda: Vault(settings.home, key, log, log.fetch, clock))
+
+    def opened() -> Vault:
+        blobs = None if settings.blobs is None else settings.blobs.open(settings.home)
+        return Vault(settings.home, key, log, log.fetch, clock, blobs=blobs)  # type: ignore[arg-type]
+
+    vaults = Vaults(opened)
     callers = Callers(settings.home / "state.db", log.fetch, policy, clock)
     door = CarDoor(callers)
     incoming = Incoming(settings.home / "incoming", door, partial(_admit_all, vaults), journal)
