@@ -56,7 +56,7 @@ class Memory(State):
         self._database.run("INSERT INTO said VALUES (?, ?)", index, time)
 
     def said(self, index: int) -> int:
-        """The signer's own clock in entry ``index``, a grant; 0 if it is none."""
+        """The signer's own clock in entry ``index``, a grant or an erasure; 0 if it is neither."""
         row = self._database.one("SELECT time FROM said WHERE at = ?", index)
         return 0 if row is None else int(row[0])
 

@@ -13,7 +13,7 @@ from incamera.audit.tiles import TileCheck
 from incamera.encoding import base64_bytes, parse_json
 from incamera.errors import Error, IntegrityError, UnavailableError
 from incamera.ledger.codec import decode
-from incamera.ledger.entries import GrantEntry
+from incamera.ledger.entries import ErasureEntry, GrantEntry
 from incamera.ledger.quick import CapsuleForm
 from incamera.ledger.state import State
 from incamera.tlog import merkle, tile
@@ -175,7 +175,7 @@ class _Reading:
         if kind == "capsule":
             return  # those are counted in their table
         self._kinds[kind] += 1
-        if kind == GrantEntry.type:
+        if kind in (GrantEntry.type, ErasureEntry.type):
             self._memory.remember_said(index, decode(data, where).entry.time)
 
 

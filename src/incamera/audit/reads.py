@@ -49,6 +49,7 @@ class ReadCheck:
             )
         demands = tuple(self._demand(request) for request in self._state.requests())
         self._keys()
+        self._expired()
         return demands
 
     def _trustees(self) -> None:
@@ -94,6 +95,23 @@ class ReadCheck:
                         f"is late: the key of its epoch {key.epoch} should be destroyed by now",
                         "until it says so in the log, old capsules can still be opened: ask it why",
                     )
+
+    def _expired(self) -> None:
+        """What the vault destroyed as expired, before its own word for it was true.
+
+        Whether each capsule had expired stands in its header, which only its owner still has.
+        """
+        early = Counter(each.index for each in self._state.erasures() if each.by == "vault")
+        for index, count in sorted(early.items()):
+            ahead = self._state.said(index) - self._state.time
+            if ahead > 0:
+                self._findings.warning(
+                    f"log entry {index}",
+                    f"the vault erased {count} capsules as expired at a time that was {ahead} s "
+                    "ahead of the witnesses",
+                    "they were destroyed before their time, or its clock is wrong: ask the "
+                    "operator; owners who exported them can show when they were to end",
+                )
 
     def _demand(self, request: Requested) -> Demand:
         where = f"log entry {request.index}"

@@ -14,7 +14,8 @@ from incamera.audit.report import Findings
 from incamera.errors import Error
 from incamera.ids import Digest
 from incamera.ledger.codec import capsule_list
-from incamera.ledger.rows import Requested
+from incamera.ledger.rights import consent_digest
+from incamera.ledger.rows import Granted, Requested
 from incamera.sealing.capsule import read_capsule
 from incamera.tlog.fetch import Fetch
 
@@ -28,7 +29,8 @@ def check_verdicts(
     reads: ReadCheck,
     findings: Findings,
 ) -> None:
-    """An error for each capsule that was granted although its own policy forbids it."""
+    """An error for each capsule granted although its policy, or its owner's word, forbids it."""
+    withdrawn = bool(memory.withdrawals())
     for request in memory.requests():
         asked = reads.capsules(request, quiet=True)
         if not asked:
@@ -46,6 +48,27 @@ def check_verdicts(
                     "ask the trustees named here, in public, to explain",
                     ", ".join(f"{each.trustee} at entry {each.index}" for each in grants),
                 )
+            if withdrawn:
+                _check_consent(blobs, memory, grants, name, findings)
+
+
+def _check_consent(
+    blobs: Path, memory: Memory, grants: list[Granted], name: Digest, findings: Findings
+) -> None:
+    """An error for each grant after the owner withdrew the consent that the header names."""
+    try:
+        header = read_capsule(blobs / name[:2] / name).header
+    except Error:
+        return  # missing or damaged: reported elsewhere
+    at = memory.withdrawn(consent_digest(header.consent), header.owner.key)
+    for each in grants:
+        if at is not None and at < each.index:
+            findings.error(
+                f"log entry {each.index}",
+                f"{each.trustee} granted a capsule whose owner had withdrawn the consent",
+                "ask the trustee named here, in public, to explain",
+                f"{name}, withdrawn by log entry {at}",
+            )
 
 
 def _permitted(

@@ -13,7 +13,14 @@ import pytest
 from incamera.audit.transparency import Transparency, gather, markdown, page
 from incamera.errors import PolicyError
 from incamera.ids import Name, digest
-from incamera.ledger.entries import DatasetEntry, DemandEntry, DestroyEntry, FreezeEntry
+from incamera.ledger.entries import (
+    DatasetEntry,
+    DemandEntry,
+    DestroyEntry,
+    ErasureEntry,
+    FreezeEntry,
+    WithdrawEntry,
+)
 from incamera.ledger.state import leaf_digest
 from incamera.sealing.keys import SigningKey
 from world import DAY, World, quick_folder
@@ -41,6 +48,12 @@ def world() -> Iterator[World]:
         for outcome in ("pending", "refused"):
             world.say(demand(world, outcome), world.operator)
         world.erase(capsules[1])
+        taken_back = WithdrawEntry(
+            **world.facts(), owner=Name("ada"), consents=(digest(b"c"),), cars=()
+        )
+        world.say(taken_back, world.owner.signing)
+        expired: dict[str, Any] = {"capsules": (capsules[0].digest,), "by": "vault", "name": ""}
+        world.say(ErasureEntry(**world.facts(), **expired, reason="expired"), world.vault)
         key = world.state().epoch("is", 4)
         assert key is not None
         gone = DestroyEntry(**world.facts(), trustee=Name("is"), epoch=4, key=digest(key.key))
@@ -117,6 +130,7 @@ def test_erasures_and_keys_that_ended_are_told(report: Transparency) -> None:
     """Three admitted, one erased by its owner; is destroyed epoch 4; uy froze."""
     assert (report.erasures.admitted, report.erasures.by_owners) == (3, 1)
     assert report.erasures.by_operator == 0
+    assert (report.erasures.by_vault, report.erasures.consents, report.erasures.cars) == (1, 1, 0)
     trustees = {each.name: each for each in report.trustees}
     assert trustees["is"].destroyed == (4,)
     assert (trustees["is"].epoch, trustees["ch"].epoch) == (None, 4)

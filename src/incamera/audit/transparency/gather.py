@@ -140,7 +140,15 @@ def _demands(state: Queries) -> tuple[Case, ...]:
 
 def _erasures(state: Queries) -> Erasures:
     by = Counter(each.by for each in state.erasures())
-    return Erasures(sum(1 for _ in state.capsules()), by["owner"], by["operator"])
+    ended = Counter(each.kind for each in state.withdrawals())
+    return Erasures(
+        admitted=sum(1 for _ in state.capsules()),
+        by_owners=by["owner"],
+        by_operator=by["operator"],
+        by_vault=by["vault"],
+        consents=ended["consent"],
+        cars=ended["car"],
+    )
 
 
 def _successions(state: Queries) -> list[str]:

@@ -92,11 +92,14 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Erasures:
-    """Capsules admitted, and gone since."""
+    """Capsules admitted, and gone since; consents and car keys that owners ended."""
 
     admitted: int
     by_owners: int
     by_operator: int
+    by_vault: int  # expired
+    consents: int  # withdrawn
+    cars: int  # retired
 
 
 @dataclass(frozen=True, slots=True)

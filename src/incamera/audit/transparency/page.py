@@ -48,7 +48,7 @@ def _tiles(report: Transparency) -> str:
         (fates["refused"], "refused"),
         (len(report.demands), "demands by authorities"),
         (erased.admitted, "capsules admitted"),
-        (erased.by_owners + erased.by_operator, "erased"),
+        (erased.by_owners + erased.by_operator + erased.by_vault, "erased"),
     )
     cells = "".join(f"<li><b>{count:,}</b> {_text(what)}</li>" for count, what in figures)
     return f"<ul class=tiles>{cells}</ul>"

@@ -56,7 +56,9 @@ def sections(report: Transparency) -> Iterable[Section]:
     yield Section(
         "What is kept and what is gone",
         f"{erased.admitted} capsules were admitted; {erased.by_owners} were erased by their "
-        f"owners, {erased.by_operator} by the operator.",
+        f"owners, {erased.by_operator} by the operator; {erased.by_vault} expired and were erased "
+        f"by the vault. Owners withdrew {erased.consents} consents and retired the keys of "
+        f"{erased.cars} cars.",
     )
     yield _trustees(report)
     yield Section("The log", items=tuple(_health(report)))
