@@ -87,6 +87,8 @@ class Report:
     findings: tuple[Finding, ...]
     counts: Counter[str]
     demands: tuple[Demand, ...] = field(default=())
+    #: Where the region's parties may connect: a sentence for each list, oldest first.
+    addresses: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -103,6 +105,7 @@ class Report:
             "counts": dict(sorted(self.counts.items())),
             "findings": [asdict(each) for each in self.findings],
             "demands": [_plain(each) for each in self.demands],
+            "addresses": list(self.addresses),
         }
 
 

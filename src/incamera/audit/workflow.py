@@ -17,6 +17,7 @@ from incamera.audit.memory import Memory
 from incamera.audit.reading import Advance, forked, read_entries
 from incamera.audit.reads import ReadCheck
 from incamera.audit.report import Demand, Findings, Report
+from incamera.audit.residency import check_residency
 from incamera.audit.tiles import TileCheck
 from incamera.audit.verdicts import check_verdicts
 from incamera.clock import Clock
@@ -106,6 +107,7 @@ class _Told:
     witnessed: Witnessed | None = None
     time: int = 0
     demands: tuple[Demand, ...] = ()
+    addresses: tuple[str, ...] = ()
 
     def report(self) -> Report:
         self.counts["errors"] = self.findings.errors
@@ -118,6 +120,7 @@ class _Told:
             findings=tuple(self.findings.kept),
             counts=self.counts,
             demands=self.demands,
+            addresses=self.addresses,
         )
 
 
@@ -195,6 +198,7 @@ def _check_log(
         }
     )
     check_region(memory, policy, findings)
+    told.addresses = check_residency(memory, policy, findings)
     told.demands = _check_content(scope, memory, listing, findings, counts)
     return clean
 

@@ -74,6 +74,7 @@ def told(report: Report) -> list[str]:
     )
     lines.append(f"checked {report.size} log entries of {report.origin or 'no log'}: {shown}")
     lines += [told_demand(each) for each in report.demands]
+    lines += [f"  {each}" for each in report.addresses]
     warned = f", {report.counts['warnings']} warnings" if report.counts["warnings"] else ""
     lines.append(
         f"all well{warned}" if report.ok else f"FAILED: {report.counts['errors']} errors{warned}"

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
+from incamera.audit.residency import told_addresses
 from incamera.audit.transparency.model import (
     Case,
     Erasures,
@@ -47,6 +48,7 @@ def gather(state: Queries, policy: Policy, seen: Sequence[Witnessed], *, now: in
         trustees=trustees(state, requests),
         successions=tuple(_successions(state)),
         health=_health(state, policy, seen[-1].times if seen else {}),
+        addresses=tuple(told_addresses(state)),
     )
 
 

@@ -147,6 +147,7 @@ class Transparency:
     trustees: tuple[Trustee, ...]
     successions: tuple[str, ...]
     health: Health
+    addresses: tuple[str, ...] = ()  # where the parties may connect: a sentence for each list
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""

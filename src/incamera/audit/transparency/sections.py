@@ -61,6 +61,7 @@ def sections(report: Transparency) -> Iterable[Section]:
         f"{erased.cars} cars.",
     )
     yield _trustees(report)
+    yield _addresses(report)
     yield Section("The log", items=tuple(_health(report)))
 
 
@@ -125,6 +126,13 @@ def _trustee(row: Row) -> tuple[Cell, ...]:
     gone = ", ".join(f"epoch {each}" for each in row.destroyed) or "none"
     state = "; ".join(("FROZEN",) * row.frozen + row.late) or "in order"
     return (row.name, row.country, row.grants, row.refusals, key, gone, state)
+
+
+def _addresses(report: Transparency) -> Section:
+    said = "No list is declared: nothing public says where they may connect."
+    if report.addresses:
+        said = "They refuse to connect anywhere else; the last list counts."
+    return Section("Where the region's parties may connect", said, items=report.addresses)
 
 
 def _health(report: Transparency) -> Iterable[str]:
