@@ -20,7 +20,7 @@ from incamera.errors import InputError
 from incamera.ids import Name, Region, parse_name
 from incamera.ledger.codec import parse_country
 
-__all__ = ["ROLES", "found", "join_region", "make", "party_options"]
+__all__ = ["ROLES", "found", "join_region", "make", "party_options", "read_cards"]
 
 ROLES = (*get_args(CardRole), "region")
 _KINDS = {"reader": "research", "owner": "person"}
@@ -88,17 +88,22 @@ def make(folder: Path, role: CardRole, given: dict[str, Any], as_json: bool) -> 
     terminal.result(document, lines, as_json)
 
 
-def found(folder: Path, rules: Rules, cards: Sequence[Path], as_json: bool) -> None:
-    """``region.json`` from the cards, signed by the operator, whose key is made if missing."""
+def read_cards(cards: Sequence[Path]) -> list[tuple[Card, bytes]]:
+    """The cards that a region is founded from."""
     if not cards:
         raise click.UsageError("--as region wants the cards of the parties: --card FILE ...")
+    return [read_card(each) for each in cards]
+
+
+def found(folder: Path, rules: Rules, cards: Sequence[tuple[Card, bytes]], as_json: bool) -> None:
+    """``region.json`` from the cards, signed by the operator, whose key is made if missing."""
     clock = SystemClock()
     if not (folder / "signing.key").exists():
         plan = PartyPlan("operator", Name("operator"), Name("operator"), "", "", None)
         make_party(folder, plan, clock)
     elif read_card(folder)[0].role != "operator":
         raise InputError(f"{folder}: the keys of another party", hint="name a folder of your own")
-    founding = found_region(folder, rules, [read_card(each) for each in cards], clock)
+    founding = found_region(folder, rules, cards, clock)
     vault = founding.one("vault").url
     lines = [
         f"{folder / FOUNDING}: region {rules.region}, for every party; public",

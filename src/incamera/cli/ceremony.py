@@ -12,7 +12,7 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
@@ -31,6 +31,8 @@ from incamera.errors import InputError, IntegrityError, UnavailableError
 from incamera.ids import Digest, Name, Region, digest
 from incamera.ledger.codec import encode
 from incamera.ledger.entries import (
+    Address,
+    AddressesEntry,
     CampaignEntry,
     PartyEntry,
     PolicyEntry,
@@ -62,6 +64,7 @@ class Rules:
     retention: int  # days
     quota: int
     policy: str  # Cedar
+    addresses: Sequence[Address] = field(default=())  # none: nothing is declared
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +238,10 @@ def _entries(
     entries.append(
         encode(CampaignEntry(region=rules.region, time=now, campaign=digest(campaign)), operator)
     )
+    if rules.addresses:  # last: what comes before is the founding that audits compare with
+        allowed = tuple(sorted(set(rules.addresses)))
+        declared = AddressesEntry(region=rules.region, time=now, allowed=allowed)
+        entries.append(encode(declared, operator))
     texts = [
         (f"policy/{digest(cedar)}.cedar", cedar),
         (f"campaign/{digest(campaign)}.toml", campaign),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
@@ -21,8 +21,11 @@ from incamera.clock import Clock
 from incamera.encoding import canonical
 from incamera.errors import InputError
 from incamera.ids import Digest, Name, Region, digest
+from incamera.ledger.addresses import found_under
 from incamera.ledger.codec import encode
 from incamera.ledger.entries import (
+    Address,
+    AddressesEntry,
     CampaignEntry,
     Entry,
     PartyEntry,
@@ -55,6 +58,7 @@ class Plan:
     quota: int  # capsules a reader and day
     policy: str  # Cedar
     purposes: Sequence[str]
+    addresses: Sequence[Address] = field(default=())  # none: nothing is declared
 
     def check(self) -> None:
         """Refuse what would break a promise, in words."""
@@ -97,7 +101,8 @@ def _fill(home: Layout, plan: Plan, clock: Clock) -> None:
     durable.folder(home.public)
     log, policy = _make_log(home, plan, clock)
     first = _Entries(home, plan, clock)
-    log.append([first.region(policy), *first.parties(names), *first.documents()])
+    entries = [first.region(policy), *first.parties(names), *first.documents()]
+    log.append(entries + first.addresses())
     consent = {"v": 1, "id": f"consent-{secrets.token_hex(8)}", "purposes": list(plan.purposes)}
     durable.write(home.consent, canonical({**consent, "since": clock.now()}), mode=0o600)
     serve_home(home, policy, names)
@@ -199,6 +204,19 @@ class _Entries:
             campaign=self._publish("campaign", campaign, "toml"),
         )
         return [self._sign(policy), self._sign(asked)]
+
+    def addresses(self) -> list[bytes]:
+        """What the parties keep to from the first; left with each, until it has read the log."""
+        if not self._plan.addresses:
+            return []
+        allowed = tuple(sorted(set(self._plan.addresses)))
+        entry = AddressesEntry(region=self._plan.region, time=self._now, allowed=allowed)
+        home, count = self._home, 2 * self._plan.quorum - 1
+        trustees = (home.trustee(f"trustee-{each.lower()}") for each in self._plan.jurisdictions)
+        witnesses = (home.witness(number + 1) for number in range(count))
+        for folder in (home.log, home.vault, *witnesses, *trustees):
+            found_under(durable.folder(folder, 0o700), entry)
+        return [self._sign(entry)]
 
     def _publish(self, folder: str, text: bytes, suffix: str) -> Digest:
         name = digest(text)

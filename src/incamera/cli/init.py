@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import click
 from incamera.cli import apart, terminal
 from incamera.cli.ceremony import Rules
 from incamera.cli.found import Plan, found
+from incamera.cli.places import allow_option, of_url, parse_allow
+from incamera.cli.serving import home_urls
 from incamera.clock import SystemClock
 from incamera.errors import InputError
-from incamera.ids import Region, parse_name
+from incamera.ids import Name, Region, parse_name
 from incamera.ledger.codec import parse_country
 from incamera.ledger.policies import COUNTRIES, default_policy
 from incamera.trustee import check_policy
@@ -55,13 +58,20 @@ def plan_of(
     quota: int = 10_000,
     policy: Path | None = None,
     purposes: tuple[str, ...] = (PURPOSE,),
+    addresses: bool = False,
+    allow: tuple[str, ...] = (),
 ) -> Plan:
     """The plan behind `incamera init`'s options; :class:`InputError` names what is wrong."""
     name = Region(parse_name(region, "--region"))
     text = _policy(name, policy)
+    seats = _jurisdictions(name, trustees, jurisdictions)
+    places = [address for each in allow for address in parse_allow(each)]
+    if addresses or places:
+        urls = home_urls(2 * witnesses - 1, [Name(f"trustee-{each.lower()}") for each in seats])
+        places += [address for party, url in urls.items() for address in of_url(party, url)]
     return Plan(
         region=name,
-        jurisdictions=_jurisdictions(name, trustees, jurisdictions),
+        jurisdictions=seats,
         threshold=threshold,
         quorum=witnesses,
         notice=notice,
@@ -69,6 +79,7 @@ def plan_of(
         quota=quota,
         policy=text,
         purposes=[parse_name(each, "--purpose") for each in purposes],
+        addresses=places,
     )
 
 
@@ -119,6 +130,13 @@ def _policy(region: Region, path: Path | None) -> str:
     show_default=True,
     help="What the owner consents to; may be given again.",
 )
+@click.option(
+    "--addresses",
+    is_flag=True,
+    help="Declare that the parties connect to each other's addresses and to --allow, and nowhere "
+    "else.",
+)
+@allow_option
 @apart.party_options
 @terminal.json_option
 def command(
@@ -151,16 +169,23 @@ def command(
         raise click.UsageError("Missing option '--region'.")
     elif role == "region":
         given["notice"] = _DAY if given["notice"] is None else given["notice"]
-        apart.found(home, _rules(given), cards, as_json)
+        read = apart.read_cards(cards)
+        urls = [(card.name, card.url) for card, _ in read if card.url]
+        apart.found(home, _rules(given, urls), read, as_json)
     else:
         given["notice"] = given["notice"] or 0
         _home(home, given, as_json)
 
 
-def _rules(given: dict[str, Any]) -> Rules:
+def _rules(given: dict[str, Any], urls: Iterable[tuple[Name, str]]) -> Rules:
+    """``urls``: of the parties that are served."""
     region = Region(parse_name(given["region"], "--region"))
     numbers = {each: given[each] for each in ("threshold", "notice", "retention", "quota")}
-    return Rules(region=region, policy=_policy(region, given["policy"]), **numbers)
+    places = [address for each in given["allow"] for address in parse_allow(each)]
+    if given["addresses"] or places:
+        places += [each for url in urls for each in of_url(*url)]
+    policy = _policy(region, given["policy"])
+    return Rules(region=region, policy=policy, addresses=places, **numbers)
 
 
 def _home(home: Path, given: dict[str, Any], as_json: bool) -> None:

@@ -17,6 +17,7 @@ from incamera.cli.ceremony import Founding, read_founding
 from incamera.cli.party import party_key
 from incamera.clock import Clock
 from incamera.errors import InputError, IntegrityError
+from incamera.ledger.addresses import found_under, hold
 from incamera.sealing.keys import OpeningKey
 from incamera.tlog.fetch import FolderFetch
 from incamera.tlog.keys import load_signer
@@ -42,6 +43,9 @@ def join(
     found = read_founding(founding)
     _check_own(folder, card, found)
     pin_policy(folder, found.policy.text)
+    for each in found.state.addresses():
+        found_under(folder, each.entry)
+    hold(folder)
     at = listen or listen_of(card.url)
     if card.role == "witness":
         known = found.one("log")

@@ -15,6 +15,7 @@ from incamera.tlog.policy import Policy
 
 __all__ = [
     "SERVE",
+    "home_urls",
     "serve_home",
     "write_log",
     "write_token",
@@ -96,10 +97,17 @@ def write_token(path: Path, token: str | None = None) -> None:
         durable.write(path, f"{token or secrets.token_hex(32)}\n".encode(), mode=0o600)
 
 
+def home_urls(witnesses: int, trustees: Sequence[Name]) -> dict[Name, str]:
+    """Where each party of a home is served: on loopback, each with a port of its own."""
+    seats = [Name(f"witness-{number}") for number in range(1, witnesses + 1)]
+    names = [Name("log"), Name("vault"), *seats, *trustees]
+    return {each: f"http://127.0.0.1:{port}" for port, each in enumerate(names, FIRST_PORT)}
+
+
 def serve_home(home: Layout, policy: Policy, trustees: Sequence[Name]) -> None:
-    """``serve.toml`` for each party of a home: on loopback, each with a port of its own."""
-    ports = iter(range(FIRST_PORT, FIRST_PORT + 100))
-    listen = [f"127.0.0.1:{next(ports)}" for _ in range(2 + len(policy.witnesses) + len(trustees))]
+    """``serve.toml`` for each party of a home."""
+    urls_here = home_urls(len(policy.witnesses), trustees).values()
+    listen = [url.removeprefix("http://") for url in urls_here]
     log, vault, *others = listen
     seats, sat = others[: len(policy.witnesses)], others[len(policy.witnesses) :]
     public = "../public"
