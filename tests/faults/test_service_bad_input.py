@@ -152,7 +152,7 @@ ANYBODY: list[tuple[str, bytes, int]] = [
     ),
     ("odd length", b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", 400),
     ("long head", b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 40_000 + END, 431),
-    ("endless head", b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 400_000, 400),
+    ("endless head", b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 400_000, 431),
     ("unknown path", b"GET /.git/config HTTP/1.1\r\nHost: x" + END, 404),
     ("up", b"GET /../../etc/passwd HTTP/1.1\r\nHost: x" + END, 404),
     (

@@ -60,9 +60,15 @@ class Guard:
         """What is answered without asking the app, if anything."""
         if self._active > self._most:
             return problem(UnavailableError("too many calls at this moment", hint="ask again"))
-        # h11 bounds a head that comes in pieces; here is one that came at once.
-        if sum(len(name) + len(value) for name, value in scope["headers"]) > _MAX_HEAD:
+        # The connection bounds a head that comes in pieces; here is one that came at once.
+        hosts, size = 0, len(scope["raw_path"])
+        for name, value in scope["headers"]:
+            size += len(name) + len(value)
+            hosts += name == b"host"
+        if size > _MAX_HEAD:
             return problem(InputError(f"headers may have {_MAX_HEAD} bytes"), 431)
+        if hosts != 1 and scope["http_version"] == "1.1":
+            return problem(InputError("HTTP/1.1 wants one Host header (RFC 9112)"), 400)
         return None
 
     def _note(self, scope: Scope, call: _Watched) -> None:

@@ -1,13 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An app on a socket: uvicorn with every limit set, stopped cleanly by SIGTERM.
-
-Slow callers cost a connection for a bounded time: a request's head has 10 s, its body what
-:mod:`incamera.service.guard` allows, an idle connection 15 s, a reader that stopped reading 30 s.
-"""
+"""An app on a socket: uvicorn with every limit set, stopped cleanly by SIGTERM."""
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import socket
 import ssl
@@ -17,74 +12,18 @@ from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from incamera.errors import InputError, UnavailableError
+from incamera.service.connection import Connection
 from incamera.service.guard import Guard
 from incamera.service.journal import Journal
 from incamera.service.settings import Listen
 
 __all__ = ["serve"]
 
-_HEAD_SECONDS = 10.0
-_STALL_SECONDS = 30.0
 _IDLE_SECONDS = 15
 _STOP_SECONDS = 10
-_MAX_HEAD = 1 << 14
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # for TLS 1.2; TLS 1.3 has its own
-
-
-class _Impatient(H11Protocol):
-    """uvicorn's protocol, which waits for ever for a head, and for a reader who stopped."""
-
-    _head: asyncio.TimerHandle | None = None
-    _stall: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        if len(self.connections) > 2 * (self.limit_concurrency or 0):
-            transport.abort()  # past being told 503: a descriptor is worth more
-            return
-        self._head = self.loop.call_later(_HEAD_SECONDS, transport.abort)
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self.cycle is not None and not self.cycle.response_complete:
-            self._head_came()
-        elif self._head is None and not self.transport.is_closing():
-            self._head = self.loop.call_later(_HEAD_SECONDS, self.transport.abort)
-
-    def on_response_complete(self) -> None:
-        self._head_came()
-        super().on_response_complete()
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._stall = self.loop.call_later(_STALL_SECONDS, self.transport.abort)
-
-    def resume_writing(self) -> None:
-        self._reader_reads()
-        super().resume_writing()
-
-    def timeout_keep_alive_handler(self) -> None:
-        super().timeout_keep_alive_handler()
-        # Closing waits for the last answer to be read.
-        self._stall = self._stall or self.loop.call_later(_STALL_SECONDS, self.transport.abort)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._head_came()
-        self._reader_reads()
-        super().connection_lost(exc)
-
-    def _head_came(self) -> None:
-        if self._head is not None:
-            self._head.cancel()
-            self._head = None
-
-    def _reader_reads(self) -> None:
-        if self._stall is not None:
-            self._stall.cancel()
-            self._stall = None
 
 
 class _Server(uvicorn.Server):
@@ -110,7 +49,7 @@ def serve(app: ASGIApp, listen: Listen, journal: Journal, ready: Callable[[str],
     journal.adopt("asyncio")
     config = uvicorn.Config(
         Guard(app, journal),
-        http=_Impatient,
+        http=Connection,
         ws="none",
         loop="asyncio",
         interface="asgi3",
@@ -122,7 +61,6 @@ def serve(app: ASGIApp, listen: Listen, journal: Journal, ready: Callable[[str],
         limit_concurrency=listen.connections,
         timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=_STOP_SECONDS,
-        h11_max_incomplete_event_size=_MAX_HEAD,
         ssl_certfile=listen.certificate,
         ssl_keyfile=listen.key,
         ssl_ciphers=_CIPHERS,
