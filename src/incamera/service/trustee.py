@@ -19,6 +19,7 @@ from starlette.routing import Route
 from incamera.clock import Clock
 from incamera.encoding import exact_keys, parse_json
 from incamera.errors import InputError, UnavailableError
+from incamera.ledger import addresses
 from incamera.ledger.codec import parse_int
 from incamera.ledger.grant import Grant
 from incamera.ledger.request import GrantRequest
@@ -75,7 +76,8 @@ class Submit:
 
 
 def seat(settings: TrusteeSettings, clock: Clock) -> Trustee:
-    """The trustee of a configuration. Asks nobody anything yet."""
+    """The trustee of a configuration, held to its region's addresses. Asks nobody anything yet."""
+    addresses.hold(settings.home)
     policy = Policy.parse(settings.policy.read_bytes(), str(settings.policy))
     fetch = HttpFetch(settings.log.url, ca=settings.log.ca)
     views = {
