@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``incamera ingest``: from a recording to admitted capsules."""
+"""``incamera ingest``: from a recording to admitted capsules, in a home or by a vault's URL."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -10,9 +11,13 @@ import click
 
 from incamera.cli import terminal
 from incamera.cli.car import announce_zones, announced_campaign, car_home
-from incamera.cli.home import Home, home_option
+from incamera.cli.desk import Desk, with_desk
+from incamera.cli.home import Home
+from incamera.cli.home_desk import HomeDesk
+from incamera.clock import Clock
 from incamera.geofence import GeofencePolicy, Zones
-from incamera.ingest import Plan, Summary, ingest
+from incamera.ids import parse_name
+from incamera.ingest import Admit, CarHome, Plan, Summary, ingest
 from incamera.recording import Options
 from incamera.recording.srt import Axes
 
@@ -30,17 +35,62 @@ def run(
     wait: bool = False,
 ) -> Summary:
     """Ingest ``source`` into ``home`` with a bar on a terminal."""
+    job = _of_home(home, zones, campaign, geofence or GeofencePolicy())
+    return _run(job, source, options, wait)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """Whose recording it is, what to keep of it, and where it goes."""
+
+    car: CarHome
+    plan: Plan
+    admit: Admit
+    clock: Clock
+
+
+def _of_home(
+    home: Home, zones: Path | None, campaign: Path | None, geofence: GeofencePolicy
+) -> _Job:
     forbidden = Zones.empty() if zones is None else Zones.load(zones)
-    plan = Plan(forbidden, announced_campaign(home, campaign), geofence or GeofencePolicy())
+    plan = Plan(forbidden, announced_campaign(home, campaign), geofence)
     announce_zones(home, forbidden.digest)
+    return _Job(car_home(home), plan, home.vault.admit, home.clock)
+
+
+def _apart(
+    desk: Desk,
+    zones: Path | None,
+    campaign: Path | None,
+    geofence: GeofencePolicy,
+    owner: str | None,
+    consent: Path | None,
+) -> _Job:
+    """The car of ``--keys``, and the vault of ``--url``."""
+    from incamera.cli.car_url import car_at, logged_campaign
+    from incamera.service.clients import VaultClient
+
+    if owner is None:
+        raise click.UsageError("--url wants --owner NAME: whose car this is.")
+    told = click.get_current_context().params
+    folder, url, ca = told["keys"], told["url"], told["ca"]
+    state, clock = desk.state(), desk.clock
+    car = car_at(folder, state, parse_name(owner, "--owner"), consent, clock.now())
+    forbidden = Zones.empty() if zones is None else Zones.load(zones)
+    plan = Plan(forbidden, logged_campaign(state, campaign), geofence)
+    vault = VaultClient(url, car.key, clock, ca=ca)
+    return _Job(car, plan, vault.send, clock)
+
+
+def _run(job: _Job, source: Path, options: Options | None, wait: bool) -> Summary:
     with terminal.bar("ingesting", "s") as advance:
         return ingest(
             source,
-            car_home(home),
-            plan,
-            admit=home.vault.admit,
+            job.car,
+            job.plan,
+            admit=job.admit,
             options=options,
-            clock=home.clock,
+            clock=job.clock,
             wait=wait,
             progress=advance,
         )
@@ -71,7 +121,7 @@ def told(summary: Summary) -> list[str]:
 
 @click.command("ingest")
 @click.argument("source", type=click.Path(path_type=Path))
-@home_option
+@with_desk
 @click.option(
     "--zones",
     type=click.Path(path_type=Path),
@@ -107,11 +157,17 @@ def told(summary: Summary) -> list[str]:
     type=click.Choice(["lat-lon", "lon-lat"]),
     help="Order of the numbers in old DJI GPS(...) lines, which differs by model.",
 )
+@click.option("--owner", help="With --url: whose car this is, by the owner's name in the log.")
+@click.option(
+    "--consent",
+    type=click.Path(path_type=Path),
+    help="With --url: the owner's consent for this car. Default: `consent` in --keys.",
+)
 @click.option("--wait", is_flag=True, help="Wait for another ingest of this car to end.")
 @terminal.json_option
 def command(
+    desk: Desk,
     source: Path,
-    root: Path,
     zones: Path | None,
     campaign: Path | None,
     zone_distance: float,
@@ -120,29 +176,33 @@ def command(
     positions: Path | None,
     align: Literal["clock", "start"],
     axes: Axes | None,
+    owner: str | None,
+    consent: Path | None,
     wait: bool,
     as_json: bool,
 ) -> None:
-    """Select, geofence, redact and seal what SOURCE recorded, into the vault of HOME.
+    """Select, geofence, redact and seal what SOURCE recorded, into the vault of a home or URL.
 
     SOURCE: a TeslaCam tree or event folder, a video or picture with a GPX or DJI SRT file beside
     it, an MCAP file, or a folder of them. A moment without a trusted position is dropped. A run
     that was stopped goes on where it was; the same recording again adds nothing. What cannot be
     read is named, the rest goes on, and the exit code is 3.
 
+    With --url this is a car apart: --keys names its folder, made by `incamera init DIR --as car`
+    and enrolled. Trustees, policy and campaign are those of the log, read under the pinned
+    tlog-policy; nothing is looked at without the owner's consent.
+
     Example: incamera ingest TeslaCam --home home --zones zones.geojson
     """
     geofence = GeofencePolicy(distance_m=zone_distance, ends_m=ends_metres, ends_s=ends_seconds)
-    home = Home(root)
-    summary = run(
-        home,
-        source,
-        zones=zones,
-        campaign=campaign,
-        geofence=geofence,
-        options=Options(positions=positions, align=align, axes=axes),
-        wait=wait,
-    )
+    if isinstance(desk, HomeDesk):
+        if owner is not None or consent is not None:
+            raise click.UsageError("--owner and --consent go with --url.")
+        job = _of_home(desk.home, zones, campaign, geofence)
+    else:
+        job = _apart(desk, zones, campaign, geofence, owner, consent)
+    options = Options(positions=positions, align=align, axes=axes)
+    summary = _run(job, source, options, wait)
     error = summary.error()
     document = summary.to_json()
     if error is not None:
