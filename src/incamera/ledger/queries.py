@@ -154,14 +154,12 @@ class Queries:
 
     def holder(self, key: bytes, *, at: int | None = None) -> Party | None:
         """Whose signing key ``key`` is now, or was when entry ``at`` was logged."""
-        row = self._database.one(
-            "SELECT * FROM parties WHERE key = ?1 AND "
-            "CASE WHEN ?2 IS NULL THEN until IS NULL "
-            "ELSE since < ?2 AND (until IS NULL OR ?2 < until) END",
-            key,
-            at,
-        )
-        return None if row is None else Party(*row)
+        return next((each for each in self.enrolments(key) if each.stood(at)), None)
+
+    def enrolments(self, key: bytes) -> list[Party]:
+        """Every enrolment with the signing key ``key``, ended ones too: one party's, always."""
+        rows = self._database.rows("SELECT * FROM parties WHERE key = ?", [key])
+        return [Party(*row) for row in rows]
 
     def had(self, key: bytes) -> bool:
         """True if ``key`` is or ever was somebody's signing key, the operator's or the vault's."""

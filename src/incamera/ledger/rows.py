@@ -42,6 +42,12 @@ class Party:
     since: int
     until: int | None = None
 
+    def stood(self, at: int | None) -> bool:
+        """True if it stands now (None), or stood when entry ``at`` was logged."""
+        if at is None:
+            return self.until is None
+        return self.since < at and (self.until is None or at < self.until)
+
 
 @dataclass(frozen=True, slots=True)
 class EpochKey:

@@ -49,6 +49,12 @@ class Still(Queries):
         found: Party | None = self._once(("party", role, name), lambda: look(role, name))
         return found
 
+    def enrolments(self, key: bytes) -> list[Party]:
+        """Of a signing key: most capsules of a request come from few cars."""
+        look = super().enrolments
+        found: list[Party] = self._once(("enrolments", key.hex()), lambda: look(key))
+        return found
+
     def published(self, kind: Literal["policy", "campaign", "zones"], digest: str) -> int | None:
         """The index of the entry that names this document."""
         look = super().published
