@@ -14,6 +14,8 @@ from pathlib import Path
 from incamera.ids import Name, parse_name
 from incamera.service.settings_blobs import BlobSettings
 from incamera.service.settings_leader import LeaderSettings
+from incamera.service.settings_limits import LimitSettings
+from incamera.service.settings_operator import OperatorSettings
 from incamera.service.settings_queue import QueueSettings
 from incamera.service.settings_residency import Residency
 from incamera.service.toml import Table, parse_listen, read_table
@@ -168,6 +170,9 @@ class VaultSettings:
     trustees: Mapping[Name, str]  # URLs for readers
     residency: Residency = field(default_factory=Residency)
     blobs: BlobSettings | None = None  # the folder, if there is none
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    operator: OperatorSettings = field(default_factory=OperatorSettings)
+    uploads: Path | None = None  # folder; vaults on one machine may share it
 
     @property
     def folder(self) -> Path:
@@ -195,6 +200,9 @@ class VaultSettings:
             },
             residency=Residency.take(inside),
             blobs=BlobSettings.take(table),
+            limits=LimitSettings.take(table),
+            operator=OperatorSettings.take(table),
+            uploads=table.folder("uploads") if "uploads" in table.names() else None,
         )
         for each in (table, log, trustees, inside):
             each.done()
