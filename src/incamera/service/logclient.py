@@ -1,10 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A log in another process, for the vault that writes to it: ``vault.PublicLog`` over HTTP."""
+"""A log in another process, for the vault that writes to it: ``vault.PublicLog`` over HTTP.
+
+Where several processes stand ready to write the log, all of them are asked in turn, the one that
+wrote last first, until one writes: the same entries again are not taken in twice, so an answer
+that a dying leader still owed is got from the next.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
+
+import stamina
 
 from incamera.encoding import canonical, exact_keys, parse_json
 from incamera.errors import InputError, UnavailableError
@@ -12,11 +20,56 @@ from incamera.service.auth import Token
 from incamera.tlog import LogReader, Policy, Proof, Witnessed, tile
 from incamera.tlog.log import Appended
 from incamera.tlog.remote import HttpFetch
-from incamera.wire import Client
+from incamera.wire import Answer, Client
 
 __all__ = ["LogClient"]
 
 _MAX_ANSWER = 1 << 10
+_PATIENCE = 8.0
+"""Seconds that one of several has: a leader that was stopped keeps its connections open."""
+
+T = TypeVar("T")
+
+
+class _Turns:
+    """Several that can be asked; who answered last is asked first."""
+
+    def __init__(self, count: int) -> None:
+        #: A hint, written by any thread.
+        self._first = 0
+        self._count = count
+
+    def ask(self, act: Callable[[int], T]) -> T:
+        """The first answer; if there is none, the last :class:`UnavailableError`."""
+        first = self._first
+        for step in range(self._count):
+            at = (first + step) % self._count
+            try:
+                found = act(at)
+            except UnavailableError:
+                if step == self._count - 1:
+                    raise
+            else:
+                self._first = at
+                return found
+        raise AssertionError
+
+
+class _Fetches:
+    """The public files of one log at several places: as :class:`HttpFetch`."""
+
+    def __init__(self, fetches: Sequence[HttpFetch], turns: _Turns) -> None:
+        self._fetches = fetches
+        self._turns = turns
+
+    def __call__(self, path: str) -> bytes:
+        """The file at ``path``, from the first that has it."""
+        return self._turns.ask(lambda at: self._fetches[at](path))
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        for each in self._fetches:
+            each.close()
 
 
 class LogClient:
@@ -28,17 +81,31 @@ class LogClient:
 
     def __init__(
         self,
-        url: str,
+        url: str | Sequence[str],
         token: Token,
         policy: Policy,
         *,
         ca: Path | None = None,
         seconds: float = 30.0,
     ) -> None:
-        """``url``: the log's prefix."""
-        self._client = Client(url, ca=ca, token=token.secret, seconds=seconds)
+        """``url``: the log's prefix, or that of each process that may write it.
+
+        ``seconds``: for one attempt; with several, for the whole of a call and its repetitions.
+        """
+        urls = [url] if isinstance(url, str) else list(url)
+        if not urls:
+            raise InputError("a log has at least one URL")
+        each, attempts = (seconds, 3) if len(urls) == 1 else (min(seconds, _PATIENCE), 1)
+        self._seconds = seconds
+        self._clients = [
+            Client(one, ca=ca, token=token.secret, seconds=each, attempts=attempts) for one in urls
+        ]
         self._policy = policy
-        self.fetch = HttpFetch(url, ca=ca, seconds=seconds)
+        self._writing = _Turns(len(urls))
+        fetches = [HttpFetch(one, ca=ca, seconds=each, attempts=attempts) for one in urls]
+        self.fetch: HttpFetch | _Fetches = fetches[0]
+        if len(urls) > 1:
+            self.fetch = _Fetches(fetches, _Turns(len(urls)))
 
     @property
     def policy(self) -> Policy:
@@ -70,16 +137,40 @@ class LogClient:
 
     def publish(self, kind: str, name: str, data: bytes) -> None:
         """Put a text beside the log: ``list/<digest>``, ``policy/<digest>.cedar`` ..."""
-        self._client.send("PUT", f"{kind}/{name}", data, limit=_MAX_ANSWER)
+        self._send("PUT", f"{kind}/{name}", data)
 
     def close(self) -> None:
         """Let go of the connections."""
-        self._client.close()
+        for each in self._clients:
+            each.close()
         self.fetch.close()
 
+    def _send(self, method: str, path: str, body: bytes) -> Answer:
+        if len(self._clients) == 1:
+            return self._clients[0].send(method, path, body, limit=_MAX_ANSWER)
+        for attempt in self._retries():
+            with attempt:
+                answer = self._writing.ask(
+                    lambda at: self._clients[at].send(method, path, body, limit=_MAX_ANSWER)
+                )
+        return answer
+
+    def _retries(self) -> Iterator[stamina.Attempt]:
+        """Until a leader is found, which a takeover may take seconds for."""
+        return iter(
+            stamina.retry_context(
+                on=UnavailableError,
+                attempts=None,
+                timeout=self._seconds,
+                wait_initial=0.1,
+                wait_max=1.0,
+                wait_jitter=0.2,
+            )
+        )
+
     def _post(self, path: str, body: bytes, keys: Sequence[str]) -> dict[str, int]:
-        answer = self._client.send("POST", path, body, limit=_MAX_ANSWER)
-        where = f"{self._client.where}/{path}"
+        answer = self._send("POST", path, body)
+        where = f"{self._clients[0].where}/{path}"
         try:
             found = exact_keys(parse_json(answer.body, where), keys, where)
         except InputError as error:

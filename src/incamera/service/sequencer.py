@@ -17,17 +17,19 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from incamera.errors import Error, UnavailableError
 from incamera.service.journal import Journal
 from incamera.service.together import settle
 from incamera.tlog import merkle
 from incamera.tlog.log import Appended, Log
+from incamera.tlog.policy import Witnessed
 
-__all__ = ["Sequencer"]
+__all__ = ["Intake", "Sequencer"]
 
 _MAX_ENTRIES = 1 << 16
 _MAX_BYTES = 1 << 24  # of one batch; a single call may have as many
@@ -42,14 +44,32 @@ class _Call:
     answer: Future[Appended] = field(default_factory=Future)
 
 
+Add = Callable[[Sequence[bytes]], Future[Appended]]
+
+
+class Intake(Protocol):
+    """Another road by which entries come, for as long as the writer writes."""
+
+    def start(self, add: Add) -> None:
+        """Begin to hand them in."""
+        ...
+
+    def stop(self) -> None:
+        """Hand in no more."""
+        ...
+
+
 class Sequencer:
     """The one writer of a log, a thread of its own."""
 
-    def __init__(self, log: Log, journal: Journal, *, refresh: int) -> None:
+    def __init__(
+        self, log: Log, journal: Journal, *, refresh: int, intake: Intake | None = None
+    ) -> None:
         """``refresh``: seconds that the witness time of a quiet log may be old."""
         self._log = log
         self._journal = journal
         self._refresh = refresh
+        self._intake = intake
         self._turn = threading.Condition()
         #: Guarded by ``_turn``.
         self._queue: deque[_Call] = deque()
@@ -67,9 +87,13 @@ class Sequencer:
     def start(self) -> None:
         """Begin to write."""
         self._thread.start()
+        if self._intake is not None:
+            self._intake.start(self.add)
 
     def stop(self) -> None:
         """Finish the batch that is being written; what waits behind it is told to ask again."""
+        if self._intake is not None:
+            self._intake.stop()
         with self._turn:
             self._stopping = True
             self._turn.notify_all()
@@ -88,6 +112,17 @@ class Sequencer:
             self._turn.notify_all()
         return call.answer
 
+    def refresh(self, older_than: int) -> Witnessed:
+        """As :meth:`Log.refresh`."""
+        return self._log.refresh(older_than)
+
+    def check(self) -> None:
+        """Alone, this process may always write."""
+
+    def status(self) -> dict[str, Any]:
+        """``role`` is ``alone``: nobody else stands ready to write this log."""
+        return {"role": "alone", "leader": None}
+
     def _work(self) -> None:
         while True:
             with self._turn:
@@ -105,7 +140,8 @@ class Sequencer:
 
     def _nap(self) -> float:
         """How long to wait for a call before the log's freshness is looked at."""
-        return 1.0 if self._unfinished else min(self._refresh / 4, 30.0)
+        hurried = self._unfinished or self._log.shared
+        return 1.0 if hurried else min(self._refresh / 4, 30.0)
 
     def _take(self) -> list[_Call]:
         """The next batch: calls in the order they came, as many as fit."""

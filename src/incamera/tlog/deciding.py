@@ -8,7 +8,7 @@ one that leads may be stopped at any instruction, be overtaken, and go on an hou
 a file system can be taken from it. So each tree is decided outside, by a compare-and-swap that an
 overtaken leader loses, and what it may still do to the files late is harmless. The order:
 
-1. ``state/batch-<size>-<root>``: the entries, under the name of the tree that they make;
+1. ``state/batch-<fence>-<size>-<root>``: the entries, under the name of the tree that they make;
 2. the compare-and-swap: this tree follows that one, under this lead's fence;
 3. ``public/tile/...``: a path's bytes follow from the decided tree, so who writes late writes the
    same; what of the older tiles is not needed any more is removed;
@@ -47,7 +47,7 @@ from incamera import durable
 from incamera.errors import InputError, IntegrityError
 from incamera.tlog.storage import Batch, Tree
 
-__all__ = ["Alone", "Deciding", "Lead", "Led", "adopt"]
+__all__ = ["Alone", "Deciding", "Lead", "Led", "adopt", "is_led", "mark"]
 
 _LED = "led"
 """File in the state folder of a log that a database decides: alone, nobody may go on with it."""
@@ -55,6 +55,11 @@ _LED = "led"
 
 class Lead(Protocol):
     """The right to decide, for as long as nobody else has it."""
+
+    @property
+    def fence(self) -> int:
+        """Larger than that of any lead before."""
+        ...
 
     @property
     def tree(self) -> Tree:
@@ -110,7 +115,7 @@ class Alone:
     shared = False
 
     def __init__(self, state: Path) -> None:
-        if (state / _LED).exists():
+        if is_led(state):
             raise InputError(
                 f"{state}: a database decides for this log, and here is none",
                 hint="serve it with [leader] in its configuration",
@@ -172,22 +177,27 @@ class Led:
     def begun(self, tree: Tree) -> tuple[int, Batch | None]:
         """The batch that made ``tree``, whose tiles may or may not be there.
 
-        Others were never decided, or are done with; so is what an overtaken leader leaves late.
+        Others of leads before this one were never decided, or are done with, and are removed; never
+        those of a lead after it, should this one have been overtaken meanwhile.
         """
-        path = self._path(tree)
-        for other in self._state.glob("batch-*"):
-            if other != path:
-                other.unlink(missing_ok=True)
-        batch = Batch.read(path)
+        kept = self._files(tree)
+        for path in self._state.glob("batch-*"):
+            fence = path.name.split("-")[1]
+            if path not in kept and fence.isdigit() and int(fence) < self._lead.fence:
+                path.unlink(missing_ok=True)
+        self._lead.check(tree)
+        batch = Batch.read(kept[0]) if kept else None
         if batch and batch.end != tree.size:
-            raise IntegrityError(f"{path}: is not the batch of its name")
+            raise IntegrityError(f"{kept[0]}: is not the batch of its name")
         return (batch.first if batch else tree.size), batch
 
     def decide(self, old: Tree, batch: Batch, new: Tree) -> None:
         """Steps 1 and 2."""
-        batch.write(self._path(new))
+        name = f"batch-{self._lead.fence}-{new.size}-{new.root.hex()}"
+        batch.write(self._state / name)
         self._lead.decide(old, new)
-        self._path(old).unlink(missing_ok=True)
+        for path in self._files(old):
+            path.unlink(missing_ok=True)
 
     def integrated(self, tree: Tree) -> None:
         """Step 4."""
@@ -198,8 +208,9 @@ class Led:
         """Asks the database."""
         self._lead.check(tree)
 
-    def _path(self, tree: Tree) -> Path:
-        return self._state / f"batch-{tree.size}-{tree.root.hex()}"
+    def _files(self, tree: Tree) -> list[Path]:
+        """Those that make ``tree``: of the same bytes, if there are several."""
+        return sorted(self._state.glob(f"batch-*-{tree.size}-{tree.root.hex()}"))
 
 
 @contextlib.contextmanager
@@ -223,7 +234,12 @@ def adopt(state: Path) -> Iterator[Tree]:
         durable.remove(state / "batch")
 
 
+def is_led(state: Path) -> bool:
+    """True if a database decides for the log in this folder."""
+    return (state / _LED).exists()
+
+
 def mark(state: Path) -> None:
     """Say in the folder that a database decides."""
-    if not (state / _LED).exists():
+    if not is_led(state):
         durable.write(state / _LED, b"a database decides for this log\n", mode=0o600)

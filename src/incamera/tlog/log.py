@@ -150,6 +150,11 @@ class Log:
         return self._signer.name
 
     @property
+    def shared(self) -> bool:
+        """True if several processes stand ready to write it: then look at it every second."""
+        return self._deciding.shared
+
+    @property
     def policy(self) -> Policy:
         """Whose signatures make a checkpoint of this log count."""
         return self._policy
