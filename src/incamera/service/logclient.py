@@ -17,12 +17,13 @@ import stamina
 from incamera.encoding import canonical, exact_keys, parse_json
 from incamera.errors import InputError, UnavailableError
 from incamera.service.auth import Token
+from incamera.service.settings_queue import QueueSettings
 from incamera.tlog import LogReader, Policy, Proof, Witnessed, tile
 from incamera.tlog.log import Appended
 from incamera.tlog.remote import HttpFetch
 from incamera.wire import Answer, Client
 
-__all__ = ["LogClient"]
+__all__ = ["LogClient", "open_log_client"]
 
 _MAX_ANSWER = 1 << 10
 _PATIENCE = 8.0
@@ -178,3 +179,19 @@ class LogClient:
         if any(type(each) is not int for each in found.values()):
             raise UnavailableError(f"{where}: not an answer of a log")
         return found
+
+
+def open_log_client(
+    urls: Sequence[str],
+    token: Token,
+    policy: Policy,
+    *,
+    ca: Path | None = None,
+    queue: QueueSettings | None = None,
+) -> LogClient:
+    """The log of a configuration: over HTTP, or its entries by way of a queue."""
+    if queue is None:
+        return LogClient(urls, token, policy, ca=ca)
+    from incamera.service.queuedlog import QueuedLog  # NATS, where it is wanted
+
+    return QueuedLog(urls, token, policy, queue, ca=ca)

@@ -173,6 +173,8 @@ class VaultSettings:
     limits: LimitSettings = field(default_factory=LimitSettings)
     operator: OperatorSettings = field(default_factory=OperatorSettings)
     uploads: Path | None = None  # folder; vaults on one machine may share it
+    logs: tuple[str, ...] = ()  # the URL of each process that may write the log
+    queue: QueueSettings | None = None
 
     @property
     def folder(self) -> Path:
@@ -184,7 +186,8 @@ class VaultSettings:
         """Read ``file``; :class:`InputError` names the key that is wrong."""
         table = read_table(file)
         log, trustees = table.table("log"), table.table("trustees")
-        peer = Peer.take(log)
+        urls = tuple(log.one_or_more("url"))
+        peer = Peer(urls[0], log.optional_file("ca"))
         names, inside = trustees.names(), table.optional_table("residency")
         found = cls(
             listen=Listen.take(table),
@@ -203,6 +206,8 @@ class VaultSettings:
             limits=LimitSettings.take(table),
             operator=OperatorSettings.take(table),
             uploads=table.folder("uploads") if "uploads" in table.names() else None,
+            logs=urls,
+            queue=QueueSettings.take(table),
         )
         for each in (table, log, trustees, inside):
             each.done()

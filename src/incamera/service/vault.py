@@ -25,7 +25,7 @@ from incamera.service.chores import Chores
 from incamera.service.door import CarDoor
 from incamera.service.journal import Journal
 from incamera.service.keep import Keep
-from incamera.service.logclient import LogClient
+from incamera.service.logclient import open_log_client
 from incamera.service.reading import add_reading
 from incamera.service.settings import VaultSettings
 from incamera.service.together import Together
@@ -46,7 +46,7 @@ def open_vault(settings: VaultSettings, clock: Clock, journal: Journal) -> FastA
     """The vault of a configuration, as an app. It is opened as soon as its log answers."""
     policy = Policy.parse(settings.policy.read_bytes(), str(settings.policy))
     key, token = SigningKey.load(settings.key), Token.load(settings.token)
-    log = LogClient(settings.log.url, token, policy, ca=settings.log.ca)
+    log = open_log_client(settings.logs, token, policy, ca=settings.log.ca, queue=settings.queue)
 
     def opened() -> Vault:
         blobs = None if settings.blobs is None else settings.blobs.open(settings.home)

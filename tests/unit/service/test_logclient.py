@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several processes may write the log: the vault is told all of them, and how entries get there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from incamera.errors import InputError
+from incamera.service.settings_queue import QueueSettings
+from incamera.service.toml import read_table
+
+
+def taken(tmp_path: Path, text: str) -> QueueSettings | None:
+    """The section of a file."""
+    file = tmp_path / "vault.toml"
+    file.write_text(text)
+    return QueueSettings.take(read_table(file))
+
+
+def test_a_queue_is_read_from_its_section(tmp_path: Path) -> None:
+    """One URL or several; what opens it lies in a file that only its owner may read."""
+    assert taken(tmp_path, "") is None
+    found = taken(tmp_path, '[queue]\nurl = "nats://127.0.0.1:4222"\n')
+    assert found == QueueSettings(("nats://127.0.0.1:4222",), None, None)
+    secret = tmp_path / "nats.token"
+    secret.write_text("opens the queue\n")
+    secret.chmod(0o600)
+    found = taken(tmp_path, '[queue]\nurl = ["tls://a", "tls://b:1"]\ntoken = "nats.token"\n')
+    assert found == QueueSettings(("tls://a", "tls://b:1"), "opens the queue", None)
+    assert "opens" not in repr(found)
+    secret.chmod(0o640)
+    with pytest.raises(InputError, match="other users"):
+        taken(tmp_path, '[queue]\nurl = "tls://a"\ntoken = "nats.token"\n')
+
+
+@pytest.mark.parametrize(
+    "text", ['url = "http://a"', "url = []", 'url = "nats://user:word@a"', "url = 4", 'token = "x"']
+)
+def test_a_queue_section_that_is_wrong_is_refused(tmp_path: Path, text: str) -> None:
+    """By the name of its key; no secret stands in a URL."""
+    with pytest.raises(InputError, match="queue"):
+        taken(tmp_path, f"[queue]\n{text}\n")
