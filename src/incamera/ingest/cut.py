@@ -18,8 +18,7 @@ from typing import BinaryIO
 
 from incamera import durable
 from incamera.errors import InputError
-from incamera.geofence import Zones
-from incamera.ids import Name
+from incamera.ids import Digest, Name
 from incamera.ingest import thin
 from incamera.ingest.stopwatch import Stopwatch
 from incamera.recording.clip import measure, pack
@@ -28,7 +27,7 @@ from incamera.recording.model import Frame, Recording, Track
 from incamera.recording.probe import Probe
 from incamera.recording.writer import VideoWriter
 from incamera.redaction import Redactor, report
-from incamera.trigger import Campaign, Span
+from incamera.trigger import Span
 
 __all__ = ["Cutter", "Tally"]
 
@@ -49,8 +48,8 @@ class Cutter:
     """The tools that all clips of one run are cut with."""
 
     redactor: Redactor
-    zones: Zones
-    campaign: Campaign
+    zones: Digest  # of the set that was kept away from; no worker has to know the zones
+    campaign: Digest | None
     watch: Stopwatch
     now: int  # POSIX seconds
 
@@ -89,8 +88,8 @@ class Cutter:
             fixes=thin.fixes(recording, span),
             fill=self.redactor.fill,
             models=tuple(self.redactor.models()),
-            zones=self.zones.digest,
-            campaign=self.campaign.digest,
+            zones=self.zones,
+            campaign=self.campaign,
         )
         packed = folder / "clip.tar"
         with self.watch.stage("pack"), durable.atomic(packed, mode=0o600) as out:

@@ -13,7 +13,7 @@ from incamera.ids import Digest, Name
 from incamera.ingest.quota import Quota
 from incamera.ledger.entries import RegionEntry
 from incamera.ledger.queries import Queries
-from incamera.sealing import Recipients, SigningKey, Trustee
+from incamera.sealing import SigningKey, Trustee
 from incamera.tlog.policy import Policy as LogPolicy
 
 __all__ = ["Admit", "CarHome", "present_trustees"]
@@ -80,11 +80,6 @@ class CarHome:
     """What became of each clip, the receipts, and the lock."""
     quota: Quota = field(default_factory=Quota)
     """The room that the spool has; without one, all there is."""
-
-    @property
-    def recipients(self) -> Recipients:
-        """Who can open what this car seals."""
-        return Recipients(self.trustees, self.region.threshold, self.owner)
 
     def check_consent(self) -> None:
         """:class:`PolicyError` unless the owner consented to at least one purpose."""

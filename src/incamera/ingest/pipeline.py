@@ -139,7 +139,8 @@ class _Run:
         self._watch = Stopwatch()
         self._journal = Journal(home.journal)
         self._spool = Spool(home, self._journal, admit, clock)
-        self._cutter = Cutter(redactor, plan.zones, plan.campaign, self._watch, clock.now())
+        zones, campaign = plan.zones.digest, plan.campaign.digest
+        self._cutter = Cutter(redactor, zones, campaign, self._watch, clock.now())
         self._summary = Summary(zones=len(plan.zones), zones_digest=plan.zones.digest)
         self._trips: list[Course] = []
         self._reachable = True  # the vault; after one failure it is not asked again in this run

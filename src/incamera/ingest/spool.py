@@ -23,7 +23,6 @@ Plaintext exists only below ``spool/work``, redacted, while a clip is cut; every
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -36,15 +35,14 @@ from incamera.ids import Digest
 from incamera.ingest.home import Admit, CarHome
 from incamera.ingest.journal import ClipId, Journal, Note, Refusal, Step
 from incamera.ingest.quota import FINAL, FullError, sampled
+from incamera.ingest.terms import Terms
 from incamera.ledger.receipt import check_receipt
 from incamera.recording.contents import Contents
-from incamera.sealing import Facts, read_capsule, seal
+from incamera.sealing import read_capsule, seal
 from incamera.sealing.header import Header
 
 __all__ = ["Spool", "alone"]
 
-_DAY = 86_400
-_HOUR = 3_600
 _AROUND = 1 << 16
 """Bytes of a capsule around its clip, at most for some dozen trustees."""
 
@@ -114,39 +112,31 @@ class Spool:
 
     def seal(self, clip: ClipId, packed: Path, contents: Contents) -> Digest:
         """Seal the packed clip and note it; the capsule's digest."""
-        home = self._home
+        home, terms = self._home, Terms.of(self._home)
         self._make_room(packed.stat().st_size + _AROUND)
         with packed.open("rb") as payload:
             capsule = seal(
                 payload,
                 self.path(clip),
-                facts=self._facts(contents),
-                recipients=home.recipients,
+                facts=terms.facts(contents, self._clock.now()),
+                recipients=terms.recipients,
                 car=home.key,
             )
         self._journal.note(clip, "sealed", capsule)
         return capsule
 
-    def _facts(self, contents: Contents) -> Facts:
-        home = self._home
-        # Retention counts from the sealing, as the trustees' epochs do, and from the full hour:
-        # the minute of an ingest is nobody's business either.
-        sealed = self._clock.now() // _HOUR * _HOUR
-        return Facts(
-            region=home.region.region,
-            vehicle=home.vehicle,
-            hour=contents.hour,
-            duration=max(1, math.ceil(contents.duration)),
-            cameras=[each.camera for each in contents.footage],
-            tags=list(contents.tags),
-            consent=home.consent,
-            purposes=list(home.purposes),
-            policy=home.policy,
-            report=contents.report.digest,
-            models=list(contents.models),
-            zones=contents.zones,
-            expires=sealed + home.region.retention * _DAY,
-        )
+    def adopt(self, clip: ClipId, sealed: Path, capsule: Digest) -> None:
+        """Take over what a worker sealed into the spool under another name, and note it.
+
+        The order: it is durable as ``sealed``; it gets its name here; journal: ``sealed``. Dead
+        before the last, the next start removes it, and it is made again.
+        """
+        self._make_room(1)
+        if read_capsule(sealed).digest != capsule:
+            raise IntegrityError(f"{sealed}: is another capsule than its worker says")
+        self.path(clip).unlink(missing_ok=True)
+        durable.move(sealed, self.path(clip))
+        self._journal.note(clip, "sealed", capsule)
 
     def send(self, step: Step) -> int | None:
         """Have the vault admit a sealed capsule, and let go of it; its size in bytes.
