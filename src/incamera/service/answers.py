@@ -4,10 +4,10 @@
 =================  ======  ======================================================
 error              status  otherwise
 =================  ======  ======================================================
-InputError         400     413 too large; 404 no such thing; 405 wrong method
+InputError         400     404 no such thing; 405 wrong method; 412, 413, 415, 416
 PolicyError        403     401 where the caller is not known; with a ``code``
 IntegrityError     422
-UnavailableError   503     408 the caller was too slow; 429 it asks too often
+UnavailableError   503     408 the caller was too slow; 409, 423, 429 it asks too early
 =================  ======  ======================================================
 
 ``kind`` names the family, so that a client of ours raises the same error again.
@@ -27,9 +27,12 @@ from incamera.errors import Error, InputError, IntegrityError, PolicyError, Unav
 
 __all__ = [
     "HANDLERS",
+    "BusyError",
     "NothingError",
     "SlowError",
     "TooLargeError",
+    "TooManyError",
+    "UnfitError",
     "UnknownCallerError",
     "answer_json",
     "problem",
@@ -53,6 +56,35 @@ class TooLargeError(InputError):
     """413: the body is longer than this call allows."""
 
     status = 413
+
+
+class UnfitError(InputError):
+    """412, 415, 416: what the head asks for, or says of the body, is not what this call takes."""
+
+    def __init__(self, status: int, message: str) -> None:
+        """``status``: one of those."""
+        super().__init__(message)
+        self.status = status
+
+
+class TooManyError(UnavailableError):
+    """429: more than this caller may ask now."""
+
+    status = 429
+
+    def __init__(self, message: str, after: int, *, hint: str | None = None) -> None:
+        """``after``: seconds until it may be asked again."""
+        super().__init__(message, hint=hint)
+        self.after = after
+
+
+class BusyError(UnavailableError):
+    """409, 423: somebody else was there first; look again."""
+
+    def __init__(self, status: int, message: str) -> None:
+        """``status``: one of those."""
+        super().__init__(message, hint="ask where the upload is, and go on from there")
+        self.status = status
 
 
 class SlowError(UnavailableError):
@@ -80,8 +112,12 @@ def problem(error: Error, status: int | None = None) -> Response:
     said = {"detail": error.message, "hint": error.hint, "kind": error.kind}
     if code := getattr(error, "code", None):
         said["code"] = code
-    headers = {401: {"WWW-Authenticate": "DSSE, Bearer"}, 503: {"Retry-After": "1"}}
-    return _document(status, said, headers.get(status))
+    headers = {}
+    if status == 401:
+        headers["WWW-Authenticate"] = "DSSE, Bearer"
+    elif status in (408, 423, 429, 503):
+        headers["Retry-After"] = str(getattr(error, "after", 1))
+    return _document(status, said, headers)
 
 
 def _document(

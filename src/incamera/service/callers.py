@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,28 +12,23 @@ from pathlib import Path
 from starlette.requests import Request
 
 from incamera.clock import Clock, monotonic
-from incamera.errors import PolicyError, UnavailableError
+from incamera.errors import UnavailableError
 from incamera.ids import Digest, digest
 from incamera.ledger.entries import RegionEntry
 from incamera.ledger.follower import Follower
 from incamera.ledger.state import State
 from incamera.service.answers import UnknownCallerError
 from incamera.service.auth import open_call
+from incamera.service.settings_operator import read_tokens
 from incamera.tlog import LogReader, Policy
 from incamera.tlog.fetch import Fetch
 
-__all__ = ["Caller", "Callers", "NotYoursError"]
+__all__ = ["CERTIFIED", "Caller", "Callers"]
+
+CERTIFIED = "incamera.certified"
+"""In the scope of a call: it came by the operators' address, with a certificate of theirs."""
 
 _LOOK_AGAIN = 1.0
-
-
-class NotYoursError(PolicyError):
-    """403: who calls is known, and this is not for such a party."""
-
-    def __init__(self, message: str) -> None:
-        """``message``: what is not for whom."""
-        super().__init__(message)
-        self.code = "not-yours"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +37,14 @@ class Caller:
 
     role: str
     name: str
-    body: Digest
-
-    def only(self, *roles: str) -> None:
-        """:class:`NotYoursError` unless the caller has one of ``roles``."""
-        if self.role not in roles:
-            raise NotYoursError(f"this is not for a {self.role}, but for {' or '.join(roles)}")
+    body: Digest | None
+    """None: known by a token or certificate, which say nothing of a body."""
+    by: str = "key"  # or token, certificate
+    key: bytes = b""  # 32, that signed
 
     def sent(self, body: bytes) -> None:
         """:class:`UnknownCallerError` unless these are the bytes that were signed."""
-        if digest(body) != self.body:
+        if self.body is not None and digest(body) != self.body:
             raise UnknownCallerError("other-call", "the signature is for another body")
 
 
@@ -59,8 +54,17 @@ class Callers:
     For any number of threads. Looking at a party that is known never waits for the log.
     """
 
-    def __init__(self, state: Path, fetch: Fetch, policy: Policy, clock: Clock) -> None:
-        """``state``: the vault's ``state.db``."""
+    def __init__(
+        self,
+        state: Path,
+        fetch: Fetch,
+        policy: Policy,
+        clock: Clock,
+        *,
+        tokens: Path | None = None,
+    ) -> None:
+        """``state``: the vault's ``state.db``. ``tokens``: file of the operators' tokens."""
+        self._tokens = tokens
         self._state = State(state)
         self._turn = threading.Lock()
         #: Reads on through a connection of its own; ``_looking`` is held while it does.
@@ -75,11 +79,23 @@ class Callers:
         if request.scope["query_string"]:
             target += "?" + request.scope["query_string"].decode("ascii")
         header = request.headers.get("authorization", "")
+        if request.scope.get(CERTIFIED):
+            return Caller("operator", "operator", None, "certificate")
+        if self._tokens is not None and header[:7].lower() == "bearer ":
+            return self._bearer(header[7:].strip(), self._tokens)
         call = open_call(header, request.method, target, self._clock.now())
         found = self._find(call.key)
         if found is None:
             raise UnknownCallerError("unenrolled", "the key that signed this call is not enrolled")
-        return Caller(*found, call.body)
+        return Caller(*found, call.body, key=call.key)
+
+    def _bearer(self, token: str, tokens: Path) -> Caller:
+        """An operator by token. The file is read each time: a line taken out ends a token."""
+        shown = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+        known = [hmac.compare_digest(shown, each) for each in read_tokens(tokens)]
+        if not any(known):
+            raise UnknownCallerError("token", "this is no token of an operator")
+        return Caller("operator", "operator", None, "token")
 
     def region(self) -> RegionEntry:
         """Entry 0 of the log; :class:`UnavailableError` while it was not read. Blocks."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the vault shows of its capsules, and to whom.
+"""What the vault shows of its capsules, and to whom (:mod:`incamera.service.rights` decides).
 
 =================  =============================================================
 caller             sees
@@ -23,6 +23,7 @@ from incamera.errors import InputError
 from incamera.ids import Digest, parse_digest
 from incamera.ledger.request import MAX_BATCH
 from incamera.sealing.capsule import read_capsule
+from incamera.service import rights
 from incamera.service.answers import NothingError
 from incamera.service.callers import Caller
 from incamera.service.vaults import Vaults
@@ -63,7 +64,7 @@ class Catalogue:
 
     def page(self, caller: Caller, asked: Mapping[str, str]) -> dict[str, Any]:
         """``{"v": 1, "capsules": [rows], "more": bool}`` for a query's parameters."""
-        caller.only("operator", "reader", "trustee", "owner")
+        rights.check(caller, "list-capsules")
         if unknown := sorted(asked.keys() - _FILTERS - {"start", "count"}):
             raise InputError(f"unknown parameter {unknown[0]!r:.80}")
         having = {key: value for key, value in asked.items() if key in _FILTERS}
@@ -85,7 +86,8 @@ class Catalogue:
 
     def file(self, caller: Caller, name: Digest) -> Path:
         """The capsule's file."""
-        caller.only("operator", "reader", "trustee", "owner")
+        if caller.role != "owner":
+            rights.check(caller, "fetch-capsule")
         row = self._vaults.row(name)
         if row is None or row.status == "pending" or not self._sees(caller, row):
             raise NothingError(f"there is no capsule {name}")
@@ -109,7 +111,9 @@ class Catalogue:
         return {"v": 1, "capsules": shown}
 
     def _sees(self, caller: Caller, row: Row) -> bool:
-        return caller.role != "owner" or row.owner == caller.name
+        """Another owner's capsule is as one that is not there."""
+        own = caller.role == "owner" and row.owner == caller.name
+        return rights.permits(caller.role, caller.by, "fetch-capsule", own=own)
 
 
 def _plain(row: Row, caller: Caller) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from incamera.sealing.keys import SigningKey
 from incamera.sealing.wrap import WRAPPED_BYTES
 from incamera.service.auth import sign_call
 from incamera.service.bundle import LENGTH, MAX_BUNDLE, unbundle
-from incamera.service.deliver import Progress, deliver
+from incamera.service.deliver import ATTEMPTS, Progress, deliver
 from incamera.vault import Row
 from incamera.wire import Client
 
@@ -186,18 +186,23 @@ class VaultClient:
             return answer.whole(_RECEIPT).body
 
     def send(
-        self, path: Path, key: SigningKey | None = None, progress: Progress | None = None
+        self,
+        path: Path,
+        key: SigningKey | None = None,
+        progress: Progress | None = None,
+        *,
+        attempts: int = ATTEMPTS,
     ) -> bytes:
         """Deliver the capsule at ``path``, going on where an earlier attempt stopped; the receipt.
 
         Errors as :func:`incamera.service.deliver.deliver` raises them; the receipt is the
         caller's to check. ``key``: the car's, if it is not this client's. ``progress`` is told
-        bytes sent, of how many.
+        bytes sent, of how many. ``attempts``: without the vault getting further.
         """
         if key is None:
-            return deliver(self._client, path, progress)
+            return deliver(self._client, path, progress, attempts)
         with Client(self.url, ca=self._ca, sign=self._signing(key), seconds=self._seconds) as car:
-            return deliver(car, path, progress)
+            return deliver(car, path, progress, attempts)
 
     def _signing(self, key: SigningKey) -> Callable[[str, str, bytes], str]:
         def sign(method: str, target: str, body: bytes) -> str:
@@ -222,6 +227,13 @@ class TrusteeClient:
         """``POST /decide``: the grant's envelope, or the trustee's refusal as an error."""
         kind = "application/json"
         return self._client.send("POST", "decide", asked.serialise(), limit=_GRANT, kind=kind).body
+
+    def read(self) -> int:
+        """``GET /status``: how many log entries it says it has read."""
+        data, where = self._client.get("status", limit=_SMALL), f"{self._client.where}/status"
+        with _answered():
+            said = parse_json(data, where)
+            return parse_int(said.get("size") if isinstance(said, dict) else None, where)
 
     def close(self) -> None:
         """Let go of the connections."""

@@ -19,9 +19,9 @@ from incamera.errors import InputError, UnavailableError
 from incamera.ids import Digest, digest
 from incamera.sealing.capsule import LENGTH, MAGIC
 from incamera.sealing.envelope import MAX_ENVELOPE
-from incamera.wire import Client, MissingError
+from incamera.wire import BusyError, Client, MissingError
 
-__all__ = ["TUS", "Progress", "deliver"]
+__all__ = ["ATTEMPTS", "TUS", "Progress", "deliver"]
 
 TUS = "1.0.0"
 """The protocol's version, in each call."""
@@ -29,20 +29,24 @@ TUS = "1.0.0"
 Progress = Callable[[int, int], None]
 """Told bytes that the vault was sent, and of how many."""
 
-_WHOLE = 1 << 50  # the vault knows no parts yet
+_WHOLE = 1 << 20
 _READ = 1 << 18
 _RECEIPT = 1 << 18
 _SLOWEST = 1 << 14  # bytes a second that an upload is given time for
-_ATTEMPTS = 6
+_PATIENCE = 30
+ATTEMPTS = 8
 _PART = "application/offset+octet-stream"
 
 
-def deliver(client: Client, path: Path, progress: Progress | None = None) -> bytes:
+def deliver(
+    client: Client, path: Path, progress: Progress | None = None, attempts: int = ATTEMPTS
+) -> bytes:
     """The capsule at ``path`` to the vault of ``client``, which signs for the car; the receipt.
 
-    Repeated while the vault gets further, and six times while it does not:
-    :class:`UnavailableError` then. :class:`InputError` if ``path`` is no capsule; what the vault
-    refuses is raised as it says.
+    Repeated while the vault gets further, and ``attempts`` times while it does not, over some
+    30 s: :class:`UnavailableError` then. A vault that wants more than 30 s to be waited is left
+    at once (:class:`incamera.wire.BusyError` says how long). :class:`InputError` if ``path`` is
+    no capsule; what the vault refuses is raised as it says.
     """
     size = _size(path)
     sent = _Delivery(client, path, _name(path), size, progress or _nobody)
@@ -50,7 +54,7 @@ def deliver(client: Client, path: Path, progress: Progress | None = None) -> byt
     while True:
         begun = sent.reached
         try:
-            for attempt in _retries():
+            for attempt in _retries(attempts):
                 with attempt:
                     return act()
         except UnavailableError as error:
@@ -62,16 +66,18 @@ def _nobody(done: int, size: int) -> None:
     """Nobody wants to know."""
 
 
-def _retries() -> Iterator[stamina.Attempt]:
+def _retries(attempts: int) -> Iterator[stamina.Attempt]:
     return iter(
         stamina.retry_context(
-            on=_again, attempts=_ATTEMPTS, timeout=None, wait_initial=0.2, wait_max=10.0
+            on=_again, attempts=attempts, timeout=None, wait_initial=0.2, wait_max=10.0
         )
     )
 
 
 def _again(error: Exception) -> bool:
     """True for what may be gone in some seconds."""
+    if isinstance(error, BusyError) and error.after > _PATIENCE:
+        return False
     return isinstance(error, UnavailableError)
 
 

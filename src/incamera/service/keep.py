@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from incamera.service.callers import Callers
+from incamera.service.door import CarDoor
+from incamera.service.limiting import Budget
 from incamera.service.logclient import LogClient
+from incamera.service.parts import Parts
 from incamera.service.together import Together
 from incamera.service.upload import Incoming
 from incamera.service.vaults import Vaults
@@ -23,7 +26,10 @@ class Keep:
     vaults: Vaults
     callers: Callers
     log: LogClient
+    door: CarDoor
+    budget: Budget
     incoming: Incoming
+    parts: Parts
     largest: int  # bytes of a capsule
     #: Signed entries on their way into the log, logged as one batch if they come together.
     entries: Together[bytes, int]

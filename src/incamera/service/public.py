@@ -16,7 +16,7 @@ from incamera.ledger.codec import parse_capsule_list
 from incamera.ledger.entries import CapsuleList
 from incamera.tlog import tile
 
-__all__ = ["KINDS", "PUBLISHERS", "check_text", "publish", "read_public"]
+__all__ = ["KINDS", "check_text", "publish", "read_public"]
 
 KINDS = {
     "policy": (".cedar", 1 << 20),
@@ -26,14 +26,6 @@ KINDS = {
     "commitments": ("", 1 << 22),
 }
 """Texts beside the log: folder -> ending of ``<digest><ending>``, bytes of the longest."""
-
-PUBLISHERS = {
-    "policy": ("operator",),
-    "campaign": ("operator",),
-    "dealing": ("trustee",),
-    "commitments": ("trustee",),
-}
-"""Whose texts these are; a list is anybody's who is enrolled."""
 
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 _DEEPEST = 16  # names in a path; the tile of the largest tree has 10

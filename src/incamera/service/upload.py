@@ -44,8 +44,8 @@ class Door(Protocol):
         """Raise for a header that is not welcome, whose capsule has ``size`` bytes."""
         ...
 
-    def count(self, header: Header, size: int, outcome: Exception | None) -> None:
-        """Such a capsule was admitted, or why it was not."""
+    def back(self, header: Header, size: int, outcome: Exception) -> None:
+        """Such a capsule was not admitted after all."""
         ...
 
 
@@ -86,24 +86,18 @@ class Incoming:
         try:
             with contextlib.ExitStack() as stack:
                 arrived = await self._read(request, largest, place, stack)
-                return await self._counted(arrived)
+                try:
+                    return await asyncio.wrap_future(self.waiting.ask(arrived))
+                except Error as error:
+                    self._door.back(arrived.header, arrived.size, error)
+                    raise
         except BaseException:
             place.unlink(missing_ok=True)
             raise
 
     async def admit(self, place: Path, header: Header, size: int) -> bytes:
         """The whole capsule that lies at ``place``, admitted; its receipt. It stays there."""
-        return await self._counted(Arrived(header, size, place))
-
-    async def _counted(self, arrived: Arrived) -> bytes:
-        outcome: Exception | None = None
-        try:
-            return await asyncio.wrap_future(self.waiting.ask(arrived))
-        except Error as error:
-            outcome = error
-            raise
-        finally:
-            self._door.count(arrived.header, arrived.size, outcome)
+        return await asyncio.wrap_future(self.waiting.ask(Arrived(header, size, place)))
 
     async def _read(
         self, request: Request, largest: int, place: Path, stack: contextlib.ExitStack

@@ -25,11 +25,15 @@ from incamera.service.chores import Chores
 from incamera.service.door import CarDoor
 from incamera.service.journal import Journal
 from incamera.service.keep import Keep
+from incamera.service.limiting import Budget
 from incamera.service.logclient import open_log_client
+from incamera.service.parts import Parts
 from incamera.service.reading import add_reading
 from incamera.service.settings import VaultSettings
 from incamera.service.together import Together
 from incamera.service.upload import Incoming
+from incamera.service.uploadroutes import add_uploads
+from incamera.service.uploads import finish
 from incamera.service.vaults import Vaults
 from incamera.service.writing import add_writing
 from incamera.tlog import Policy
@@ -53,20 +57,31 @@ def open_vault(settings: VaultSettings, clock: Clock, journal: Journal) -> FastA
         return Vault(settings.home, key, log, log.fetch, clock, blobs=blobs)  # type: ignore[arg-type]
 
     vaults = Vaults(opened)
-    callers = Callers(settings.home / "state.db", log.fetch, policy, clock)
-    door = CarDoor(callers)
+    callers = Callers(
+        settings.home / "state.db", log.fetch, policy, clock, tokens=settings.operator.tokens
+    )
+    budget = Budget(settings.limits, clock)
+    door = CarDoor(callers, budget)
     incoming = Incoming(settings.home / "incoming", door, partial(_admit_all, vaults), journal)
     entries: Together[bytes, int] = Together(vaults.submit_all, journal, _TOGETHER)
     keep = Keep(
         vaults=vaults,
         callers=callers,
         log=log,
+        door=door,
+        budget=budget,
         incoming=incoming,
+        parts=Parts(settings.uploads or settings.home / "uploads", settings.limits, clock),
         largest=settings.largest,
         entries=entries,
         urls={"log": settings.log_public, "trustees": dict(settings.trustees)},
     )
-    return vault_app(keep, Chores(journal, _EVERY, vaults.follow))
+
+    def finish_uploads() -> None:
+        """Give up what has expired, and admit what is whole."""
+        finish(keep.parts, incoming)
+
+    return vault_app(keep, Chores(journal, _EVERY, vaults.follow, finish_uploads))
 
 
 def vault_app(keep: Keep, chores: Chores) -> FastAPI:
@@ -84,6 +99,7 @@ def vault_app(keep: Keep, chores: Chores) -> FastAPI:
 
     app = api(lifespan)
     add_writing(app, keep)
+    add_uploads(app, keep)
     add_reading(app, keep)
     close(app)
     return app

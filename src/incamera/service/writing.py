@@ -10,11 +10,12 @@ from fastapi import FastAPI, Path, Request
 from starlette.responses import Response
 
 from incamera.ledger.codec import decode
+from incamera.service import rights
 from incamera.service.answers import answer_json
 from incamera.service.api import SIGNED, told
 from incamera.service.guard import Gate, Pool, read_body
 from incamera.service.keep import Keep
-from incamera.service.public import KINDS, PUBLISHERS, check_text
+from incamera.service.public import KINDS, check_text
 from incamera.service.schemas import Indexed, Placed
 
 __all__ = ["add_writing"]
@@ -92,12 +93,12 @@ def _add_texts(app: FastAPI, keep: Keep) -> None:
             request: Request, name: Annotated[str, Path(description="Its digest, and ending.")]
         ) -> Response:
             caller = await writes.run(keep.callers.of, request)
-            if kind in PUBLISHERS:
-                caller.only(*PUBLISHERS[kind])
+            rights.check(caller, f"publish-{kind}")
             with texts.passed():
                 body = await read_body(request, KINDS[kind][1])
                 caller.sent(body)
                 check_text(kind, name, body)
+                keep.budget.text(f"{caller.role} {caller.name}", len(body))
                 await writes.run(keep.log.publish, kind, name, body)
             return answer_json({"path": f"{kind}/{name}"}, 201)
 
@@ -113,7 +114,7 @@ def _add_texts(app: FastAPI, keep: Keep) -> None:
             **told(
                 "log",
                 {201: ("It lies beside the log.", Placed)},
-                errors=(401, 403, 413),
+                errors=(401, 403, 413, 429),
                 security=SIGNED,
                 body=(_BYTES, f"The text, at most {longest} bytes; named `<digest>{ending}`."),
             ),
