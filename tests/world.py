@@ -39,7 +39,7 @@ from incamera.ledger.entries import (
 )
 from incamera.ledger.follower import Follower
 from incamera.ledger.grant import Grant
-from incamera.ledger.policies import default_policy
+from incamera.ledger.policies import COUNTRIES, default_policy
 from incamera.ledger.request import CapsuleEvidence, GrantRequest, build_request
 from incamera.ledger.state import State, leaf_digest
 from incamera.sealing import opening
@@ -86,20 +86,23 @@ class Fork:
 
 
 class World:
-    """Region ``eu``: 3 witnesses (quorum 2), trustees ch, is, uy (threshold 2).
+    """A region (``eu``): 3 witnesses (quorum 2), trustees ch, is, uy (threshold 2).
 
     Readers: ``acme`` (company, DE), ``pixel`` (research, US), ``ministry`` (government, DE),
     ``club`` (an unlisted kind, FR). One car ``car-7``, whose owner is ``ada``.
     """
 
-    def __init__(self, home: Path, *, notice: int = 0, quota: int = 100) -> None:
+    def __init__(
+        self, home: Path, *, notice: int = 0, quota: int = 100, region: str = "eu"
+    ) -> None:
         self.home = home
+        self.region = Region(region)
         self.clock = FixedClock(START)
-        self.logs: LogWorld = log_world(home / "log", clock=self.clock)
+        self.logs: LogWorld = log_world(home / "log", clock=self.clock, region=region)
         self.operator, self.vault = SigningKey.generate(), SigningKey.generate()
         self.car, self.owner = SigningKey.generate(), Member()
         self.readers = {name: Member() for name in ("acme", "pixel", "ministry", "club")}
-        self.policy_text = default_policy(EU)
+        self.policy_text = default_policy(self.region)
         self.trustees: dict[str, Trustee] = {}
         self._count = 0
         self.append(*self._founding(notice, quota), *self._parties())
@@ -128,7 +131,7 @@ class World:
 
     def facts(self) -> dict[str, Any]:
         """The fields that every entry has."""
-        return {"region": EU, "time": self.clock.now()}
+        return {"region": self.region, "time": self.clock.now()}
 
     def _founding(self, notice: int, quota: int) -> list[bytes]:
         entry = RegionEntry(
@@ -159,7 +162,8 @@ class World:
         return encode(entry, self.operator)
 
     def _parties(self) -> list[bytes]:
-        kinds = {"acme": ("company", "DE"), "pixel": ("research", "US")}
+        home = "DE" if self.region == EU else COUNTRIES[self.region][0]
+        kinds = {"acme": ("company", home), "pixel": ("research", "US")}
         kinds |= {"ministry": ("government", "DE"), "club": ("hobby", "FR")}
         parties = [
             self.party("car", "car-7", "private", "DE", self.car.public),
@@ -181,7 +185,7 @@ class World:
         keys = Keyring.create(self.home / name)
         party = self.party("trustee", name, "notary", name.upper(), keys.signing.public)
         now = self.clock.now()
-        epoch = keys.new_epoch(Name(name), EU, 4, now - DAY, now + DAY, now)
+        epoch = keys.new_epoch(Name(name), self.region, 4, now - DAY, now + DAY, now)
         self.append(party, epoch)
         self.trustees[name] = self.trustee(name)
         return self.trustees[name]
@@ -274,7 +278,9 @@ class World:
         """A capsule file, not admitted."""
         self._count += 1
         path = self.home / f"{self._count}.capsule"
-        defaults: Facts = replace(FACTS, policy=self.policy, expires=START + 20 * DAY)
+        defaults: Facts = replace(
+            FACTS, region=self.region, policy=self.policy, expires=START + 20 * DAY
+        )
         seal(
             io.BytesIO(payload),
             path,
@@ -301,7 +307,7 @@ class World:
             capsules if isinstance(capsules, CapsuleList) else [each.digest for each in capsules]
         )
         values: dict[str, Any] = {
-            "region": EU,
+            "region": self.region,
             "reader": Name(reader),
             "capsules": named,
             "purpose": PURPOSE,

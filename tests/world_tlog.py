@@ -94,20 +94,26 @@ def policy_text(signer: Signer, cosigners: Sequence[Cosigner], quorum: int) -> s
 
 
 def log_world(
-    home: Path, *, witnesses: int = 3, quorum: int = 2, clock: FixedClock | None = None
+    home: Path,
+    *,
+    witnesses: int = 3,
+    quorum: int = 2,
+    clock: FixedClock | None = None,
+    region: str = "eu",
 ) -> LogWorld:
     """The world under ``home``: what is there already, or an empty, witnessed log.
 
-    Keys are the same in every run.
+    Keys are the same in every run, and others for each ``region``.
     """
     clock = clock or FixedClock(START)
-    signer = Signer(ORIGIN, ed25519_key("log"))
+    origin, seed = (ORIGIN, "") if region == "eu" else (f"log.example/{region}", f"{region} ")
+    signer = Signer(origin, ed25519_key(f"{seed}log"))
     cosigners = [
-        Cosigner(f"witness.example/w{number}", ed25519_key(f"w{number}"))
+        Cosigner(f"witness.example/{seed.strip()}w{number}", ed25519_key(f"{seed}w{number}"))
         for number in range(1, witnesses + 1)
     ]
     policy = Policy.parse(policy_text(signer, cosigners, quorum))
-    logs = {ORIGIN: signer.verifier}
+    logs = {origin: signer.verifier}
     clients = [
         SwitchedWitness(Witness(home / f"w{number}", each, logs, clock))
         for number, each in enumerate(cosigners, 1)
