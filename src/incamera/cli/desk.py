@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import click
 from click.core import ParameterSource
 
+from incamera.cli.layout import Layout
 from incamera.clock import Clock
 from incamera.ids import Digest, Name
 from incamera.ledger.entries import RegionEntry
@@ -27,6 +28,7 @@ from incamera.ledger.state import State
 from incamera.sealing.header import Header
 from incamera.sealing.keys import OpeningKey, SigningKey
 from incamera.tlog.fetch import Fetch
+from incamera.tlog.policy import Policy
 from incamera.tlog.proof import Proof
 from incamera.vault import Row
 
@@ -71,6 +73,11 @@ class Desk(Protocol):
         ...
 
     @property
+    def log_policy(self) -> Policy:
+        """Whom this desk believes about the log."""
+        ...
+
+    @property
     def fetch(self) -> Fetch:
         """The public files, unchecked."""
         ...
@@ -110,6 +117,10 @@ class Desk(Protocol):
         """The grant's envelope, not yet checked; or the trustee's error."""
         ...
 
+    def read_by(self, trustee: Name) -> int:
+        """How many log entries the trustee says it has read; its error if it cannot be asked."""
+        ...
+
     def capsules(self, wanted: Sequence[Digest]) -> Iterator[list[Fetched]]:
         """Those capsules as files, in any order, some at a time; errors of each as they come."""
         ...
@@ -136,6 +147,11 @@ class Desk(Protocol):
 
     def folder(self, reader: str) -> Path:
         """Where a reader keeps what it is given: proofs of its requests, grants."""
+        ...
+
+    @property
+    def home_paths(self) -> Layout | None:
+        """Where the parties' things lie, if all are in one home: the car among them."""
         ...
 
     def owner(self) -> Keys:

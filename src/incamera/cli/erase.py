@@ -3,41 +3,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import click
 
 from incamera.cli import terminal
 from incamera.cli.desk import Desk, with_desk
+from incamera.cli.own.erasing import By, erase
 from incamera.cli.pick import pick_capsules
 from incamera.errors import InputError
-from incamera.ids import Digest
-from incamera.ledger.codec import encode
-from incamera.ledger.entries import MAX_INLINE, ErasureEntry
 
 __all__ = ["command"]
-
-By = Literal["owner", "operator"]
-
-
-def _erase(desk: Desk, capsules: list[Digest], by: By, reason: str) -> list[int]:
-    """Log erasures of at most 512 capsules each, signed by who erases; their log indices."""
-    name, key = "", None
-    if by == "owner":
-        owner = desk.owner()
-        name, key = owner.name, owner.signing
-    entries = []
-    for start in range(0, len(capsules), MAX_INLINE):
-        entry = ErasureEntry(
-            region=desk.region().region,
-            time=desk.clock.now(),
-            capsules=tuple(sorted(capsules[start : start + MAX_INLINE])),
-            by=by,
-            name=name,
-            reason=reason,
-        )
-        entries.append(desk.submit(encode(entry, key or desk.operator())))
-    return entries
 
 
 @click.command("erase")
@@ -67,7 +41,7 @@ def command(
         raise InputError("name capsules, or say --all", hint="incamera list shows them")
     rows = pick_capsules(desk, words, desk.rows(status="kept"))
     erased = [row.digest for row in rows]
-    entries = _erase(desk, erased, by, reason)
+    entries = erase(desk, erased, by, reason)
     where = ", ".join(str(each) for each in entries)
     lines = [f"{len(erased)} capsules erased; log entry {where}"]
     terminal.result({"erased": sorted(erased), "entries": entries, "by": by}, lines, as_json)

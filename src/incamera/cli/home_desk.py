@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 from incamera import durable
 from incamera.cli.desk import Kept, Keys, Shown
 from incamera.cli.home import Home
+from incamera.cli.layout import Layout
 from incamera.cli.serving import SERVE
 from incamera.errors import InputError
 from incamera.ids import Digest, Name, digest, parse_name
@@ -23,6 +24,7 @@ from incamera.ledger.state import State
 from incamera.sealing.capsule import read_capsule
 from incamera.sealing.keys import OpeningKey, SigningKey
 from incamera.tlog.fetch import Fetch
+from incamera.tlog.policy import Policy
 from incamera.tlog.proof import Proof
 from incamera.trustee import Trustee
 from incamera.vault import Row
@@ -49,6 +51,11 @@ class HomeDesk:
     def at(cls, root: Path) -> Self:
         """The home at ``root``."""
         return cls(Home(root))
+
+    @property
+    def log_policy(self) -> Policy:
+        """The home's own tlog-policy."""
+        return self.home.log_policy
 
     @property
     def fetch(self) -> Fetch:
@@ -102,6 +109,14 @@ class HomeDesk:
             self._open[trustee] = self.home.trustee(trustee)
         return self._open[trustee].decide(request).envelope
 
+    def read_by(self, trustee: Name) -> int:
+        """The trustee in its own folder reads on first: here nobody else wakes it."""
+        if trustee not in self._open:
+            self._open[trustee] = self.home.trustee(trustee)
+        found = self._open[trustee]
+        found.follower.follow()
+        return found.state.size
+
     def capsules(self, wanted: Sequence[Digest]) -> Iterator[list[Fetched]]:
         """The vault's own files."""
         from incamera.release.source import Fetched
@@ -137,6 +152,11 @@ class HomeDesk:
     def folder(self, reader: str) -> Path:
         """The reader's folder in the home."""
         return self.home.paths.reader(reader)
+
+    @property
+    def home_paths(self) -> Layout | None:
+        """Of this home."""
+        return self.home.paths
 
     def owner(self) -> Keys:
         """The one owner of a home."""

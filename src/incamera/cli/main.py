@@ -32,6 +32,7 @@ VERBS = {
     "grant": "Let each trustee decide, alone, on requests.",
     "open": "Combine granted shares into a dataset (folder or MCAP).",
     "erase": "Destroy capsules for good, and say so in the public log.",
+    "owner": "See, export and erase what is kept of your own car; sell it.",
     "succession": "Pass shares on to a new set of trustees.",
     "demand": "Record what an authority demanded, for all to see.",
     "addresses": "Show or declare where the region's parties may connect.",

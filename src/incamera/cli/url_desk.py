@@ -24,6 +24,7 @@ from incamera import durable
 from incamera.cli.card import Card, read_card
 from incamera.cli.desk import Kept, Keys, Shown
 from incamera.cli.join import POLICY
+from incamera.cli.layout import Layout
 from incamera.cli.pins import pin_at_first
 from incamera.clock import Clock, SystemClock
 from incamera.errors import InputError, IntegrityError, UnavailableError
@@ -87,6 +88,11 @@ class UrlDesk:
         """Where the vault says that the log and the trustees are."""
         region = self._vault.region()
         return region.log, dict(region.trustees)
+
+    @property
+    def log_policy(self) -> Policy:
+        """The tlog-policy that is pinned here."""
+        return self._policy
 
     @cached_property
     def fetch(self) -> HttpFetch:
@@ -241,6 +247,10 @@ class UrlDesk:
         """The trustee at its URL decides."""
         return self._trustees[trustee].decide(request)
 
+    def read_by(self, trustee: Name) -> int:
+        """As the trustee at its URL says."""
+        return self._trustees[trustee].read()
+
     # Who sits here
 
     def _keys(self, role: str) -> Keys:
@@ -276,6 +286,11 @@ class UrlDesk:
         """This folder."""
         del reader
         return self._folder
+
+    @property
+    def home_paths(self) -> Layout | None:
+        """None: everybody is elsewhere."""
+        return None
 
     def owner(self) -> Keys:
         """The keys here, if they are an owner's."""
