@@ -84,7 +84,7 @@ class Candidates:
         return self.logs[-1]
 
     def start(self, count: int = 2) -> None:
-        """Witnesses, and ``count`` candidates at once; until one of them leads."""
+        """Witnesses, and ``count`` candidates at once; until one of them has published."""
         for each in self.witnesses:
             each.start(wait=False)
         for each in self.witnesses:
@@ -94,8 +94,9 @@ class Candidates:
             each.start(wait=False)
         for each in made:
             each.ready()
-        if self.database:
-            self.leader()
+        client = self.client()
+        client.refresh()  # somebody leads, and has published
+        client.close()
 
     def stop(self) -> None:
         """All of them."""
@@ -108,6 +109,13 @@ class Candidates:
             found: dict[str, Any] = json.loads(client.get("status", limit=10_000))
             return found
         return {}
+
+    def until(self, party: Party, seconds: float = 30.0) -> None:
+        """Until a process that was started answers."""
+        end = time.monotonic() + seconds
+        while not self.status(party):
+            assert time.monotonic() < end, party.log()[-2000:]
+            time.sleep(0.05)
 
     def leader(self, seconds: float = 30.0, *, besides: Party | None = None) -> Party:
         """Who leads, as soon as somebody does."""

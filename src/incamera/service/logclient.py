@@ -26,7 +26,7 @@ from incamera.wire import Answer, Client
 __all__ = ["LogClient", "open_log_client"]
 
 _MAX_ANSWER = 1 << 10
-_PATIENCE = 8.0
+_PATIENCE = 5.0
 """Seconds that one of several has: a leader that was stopped keeps its connections open."""
 
 T = TypeVar("T")

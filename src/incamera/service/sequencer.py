@@ -124,6 +124,8 @@ class Sequencer:
         return {"role": "alone", "leader": None}
 
     def _work(self) -> None:
+        if self._log.shared:  # taking over: what was begun is published, and the past read, at once
+            self._keep_fresh()
         while True:
             with self._turn:
                 self._turn.wait_for(lambda: self._queue or self._stopping, self._nap())

@@ -4,7 +4,8 @@
 Who holds the advisory lock of the log's name leads. The lock belongs to the session, and the
 server ends a session that says nothing for the length of the lease: of a process that was killed,
 stopped, or cut off, whatever its own clock or kernel thinks of it. With each lead the fence, a
-number in the table ``incamera_log``, grows by one, and every decision names it::
+number in the table ``incamera_log``, grows by one, and every decision names it. It begins at the
+seconds of the day the row is made, so that it is none of before where a row had to be made again::
 
     origin | fence | size | root | leader | since
 
@@ -44,7 +45,8 @@ _BEGIN = """
 UPDATE incamera_log SET fence = fence + 1, leader = $2, since = now() WHERE origin = $1
 RETURNING fence, size, root"""
 _ADOPT = """
-INSERT INTO incamera_log (origin, fence, size, root, leader) VALUES ($1, 1, $2, $3, $4)
+INSERT INTO incamera_log (origin, fence, size, root, leader)
+VALUES ($1, extract(epoch FROM now())::bigint, $2, $3, $4)
 ON CONFLICT DO NOTHING RETURNING fence"""
 _DECIDE = """
 UPDATE incamera_log SET size = $5, root = $6
