@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -21,9 +21,9 @@ from incamera.ledger.entries import CapsuleEntry, ErasureEntry
 from incamera.ledger.receipt import check_receipt
 from incamera.sealing.capsule import read_capsule
 from incamera.tlog import FolderFetch, Log
-from incamera.vault import FileBlobs, Vault
+from incamera.vault import FileBlobs, Vault, admit
 from incamera.vault.account import Account
-from incamera.vault.index import Index
+from incamera.vault.sqlite import SqliteIndex, _Book
 from world import World, quick_folder
 
 
@@ -79,16 +79,16 @@ def after(owner: Any, name: str) -> Callable[[], None]:
 
 def midway() -> None:
     """Die when half of a blob is written."""
-    real = FileBlobs.put
+    real = FileBlobs.put_all
 
-    def put(self: FileBlobs, name: Digest, pieces: Iterator[bytes]) -> None:
-        def half() -> Iterator[bytes]:
-            yield next(iter(pieces))
-            die()
+    def half(pieces: Iterator[bytes]) -> Iterator[bytes]:
+        yield next(iter(pieces))
+        die()
 
-        real(self, name, half())
+    def put_all(self: FileBlobs, items: Sequence[tuple[Digest, Iterator[bytes]]]) -> Any:
+        return real(self, [(name, half(pieces)) for name, pieces in items])
 
-    FileBlobs.put = put  # type: ignore[method-assign, assignment]
+    FileBlobs.put_all = put_all  # type: ignore[method-assign, assignment]
 
 
 def dying(install: Callable[[], None], act: Callable[[], object]) -> int:
@@ -117,18 +117,18 @@ def from_log(name: str) -> tuple[Any, str]:
 
 
 ADMIT = {
-    "before the blob": before(FileBlobs, "put"),
+    "pending row not committed": after(SqliteIndex, "_begin"),
+    "before the blob": before(FileBlobs, "put_all"),
     "half a blob": midway,
-    "after the blob": after(FileBlobs, "put"),
-    "after the pending row": after(Index, "begin"),
+    "after the blob": after(FileBlobs, "put_all"),
     "before the log": before(*from_log("append")),
     "batch written, tree not decided": before(*from_log("_integrate")),
     "decided, not signed": before(*from_log("_publish")),
     "published, not answered": after(*from_log("_publish")),
     "logged": after(*from_log("append")),
-    "row written, not committed": after(Index, "keep"),
+    "row written, not committed": after(_Book, "keep"),
     "committed": after(Account, "catch_up"),
-    "receipt not made": before(*from_log("proof")),
+    "receipt not made": before(admit, "receipts"),
 }
 
 
@@ -168,11 +168,12 @@ CATCH_UP = Account.catch_up
 READ = [0]
 
 
-def _dying_after_row(self: Account) -> None:
+def _dying_after_row(self: Account) -> set[Digest]:
     """Catch up, and die once there was something new."""
-    CATCH_UP(self)
+    kept = CATCH_UP(self)
     if self._index.read > READ[0]:
         die()
+    return kept
 
 
 DYING_AFTER_ROW = _dying_after_row
@@ -191,7 +192,7 @@ ERASE = {
     "logged": after(*from_log("append")),
     "before the unlink": before(FileBlobs, "remove"),
     "after the unlink": after(FileBlobs, "remove"),
-    "row emptied, not committed": after(Index, "erase"),
+    "row emptied, not committed": after(_Book, "erase"),
 }
 PUBLIC = {"logged", "before the unlink", "after the unlink", "row emptied, not committed"}
 

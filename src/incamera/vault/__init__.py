@@ -13,8 +13,8 @@ A :class:`RefusedError` is a policy error with a code that programs can tell apa
 """
 
 from incamera.vault.blobs import Blobs, FileBlobs
-from incamera.vault.index import Row
+from incamera.vault.index import Index, Row, Wanted
 from incamera.vault.refusal import RefusedError
 from incamera.vault.vault import PublicLog, Vault
 
-__all__ = ["Blobs", "FileBlobs", "PublicLog", "RefusedError", "Row", "Vault"]
+__all__ = ["Blobs", "FileBlobs", "Index", "PublicLog", "RefusedError", "Row", "Vault", "Wanted"]

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Blobs and index follow the log: the one place where an entry becomes a row, or a destruction.
+"""Blobs and tables follow the log: the one place where an entry becomes a row, or a destruction.
 
-It runs at every opening of the vault and after every append, over the entries not seen yet, and
-doing it twice does no harm: so whatever was cut short by a crash is completed by the next run.
+It runs at every opening of the vault and after every append, over the entries that no vault has
+taken yet, and doing it twice does no harm: so whatever was cut short by a crash is completed by
+the next run, of this vault or another.
 """
 
 from __future__ import annotations
@@ -10,94 +11,124 @@ from __future__ import annotations
 from incamera.errors import InputError, IntegrityError
 from incamera.ids import Digest
 from incamera.ledger.codec import decode
-from incamera.ledger.entries import CapsuleEntry, ErasureEntry, PartyEntry
-from incamera.ledger.follower import Follower
+from incamera.ledger.entries import ErasureEntry, PartyEntry
 from incamera.sealing.capsule import Capsule, read_capsule
 from incamera.sealing.keys import key_id
-from incamera.tlog.reader import LogReader
 from incamera.vault.blobs import Blobs
-from incamera.vault.index import Index
+from incamera.vault.index import Book, Facts, Index
+from incamera.vault.reading import Reading, capsule_in
 
 __all__ = ["Account"]
 
+_STEP = 1024
+"""Entries of one transaction: others wait for no more."""
+
 
 class Account:
-    """Keeps blobs and index in step with what the follower reads. Under the vault's lock."""
+    """Keeps blobs and tables in step with what was read. Under the vault's lock."""
 
-    def __init__(self, follower: Follower, index: Index, blobs: Blobs) -> None:
-        self._follower = follower
-        self._state = follower.state
+    def __init__(self, reading: Reading, index: Index, blobs: Blobs) -> None:
+        self._reading = reading
+        self._state = reading.state
         self._index = index
         self._blobs = blobs
 
-    def catch_up(self) -> None:
-        """Follow the log to its present checkpoint and do what its new entries say."""
-        witnessed = self._follower.follow()
-        start, size = self._index.read, self._state.size
-        if start > size:
-            raise IntegrityError(f"the vault's index knows {start} log entries, the log has {size}")
-        if start == size:
-            return
-        reader = LogReader(self._follower.reader.fetch, self._follower.policy)
-        reader.trust(witnessed.checkpoint)
-        # A crash rolls rows back but no destruction: the next run finds the blob gone already.
-        erased = False
-        with self._index.transaction():
-            for at, data in enumerate(reader.entries(start, size, size), start):
-                erased |= self._take(at, data)
-            self._index.set_read(size)
-        if erased:
-            self._index.fold()
+    def catch_up(self) -> set[Digest]:
+        """Follow the log to its present checkpoint and do what its new entries say.
 
-    def _take(self, at: int, data: bytes) -> bool:
-        """What entry ``at`` changes here; one without effect in the ledger has none here.
-
-        True for an erasure.
+        The capsules that were ``kept`` by this; another vault may have been first.
         """
+        self._reading.follow()
+        kept = set[Digest]()
+        while (read := self._index.read) < self._reading.size:
+            kept |= self._step()
+        if read > self._reading.size:
+            self._reading.follow()  # another vault was quicker
+            if read > self._reading.size:
+                raise IntegrityError(
+                    f"the vault's tables know {read} log entries, the log has {self._reading.size}"
+                )
+        return kept
+
+    def _step(self) -> set[Digest]:
+        # A crash rolls rows back but no destruction: the next run finds the blob gone already.
+        with self._index.accounting() as book:
+            start = book.read
+            end = min(start + _STEP, self._reading.size)
+            if start >= end:
+                return set()
+            admitted = dict[Digest, int]()
+            for at, data in self._reading.entries(start, end):
+                name = capsule_in(data)
+                if name is not None:
+                    self._admitted(book, name, at, admitted)
+                else:
+                    self._take(book, at, data)
+            kept = book.keep(admitted)
+            for name in admitted.keys() - kept:
+                self.settle(book, name)
+            book.set_read(end)
+            return kept
+
+    def _admitted(self, book: Book, name: Digest, at: int, admitted: dict[Digest, int]) -> None:
+        """Entry ``at`` speaks of a capsule: note it if it is the one that counts."""
+        found = self._state.capsule(name)
+        if found is None or found.index != at:
+            return  # by no key of the vault, or a repeat
+        if self._state.erased(name) is not None:
+            self.settle(book, name)
+        else:
+            admitted[name] = at
+
+    def _take(self, book: Book, at: int, data: bytes) -> None:
+        """What entry ``at`` changes here; one without effect in the ledger has none here."""
         try:
             entry = decode(data, f"log entry {at}").entry
         except InputError:
-            return False  # the state keeps it as a finding
+            return  # the state keeps it as a finding
         if isinstance(entry, PartyEntry) and entry.role == "owner" and entry.opening:
             if self._state.opening_holder(entry.opening) == f"owner {entry.name}":
-                self._index.add_owner(key_id(entry.opening), entry.name)
-        elif isinstance(entry, CapsuleEntry):
-            self.settle(entry.capsule)
+                book.add_owner(key_id(entry.opening), entry.name)
         elif isinstance(entry, ErasureEntry):
             for name in entry.capsules:
-                self.settle(name)
-        return isinstance(entry, ErasureEntry)
+                self.settle(book, name)
 
-    def settle(self, name: Digest) -> None:
+    def settle(self, book: Book, name: Digest) -> None:
         """Make blob and row of capsule ``name`` what the log says of it."""
         admitted, erased = self._state.capsule(name), self._state.erased(name)
         if erased is not None:
             self._blobs.remove(name)
-            if admitted is not None:
-                self._index.erase(name, admitted.index)
-            else:
-                self._index.forget(name)
+            book.erase(name, None if admitted is None else admitted.index)
         elif admitted is not None:
-            capsule = self.stored(name)
-            if capsule is None:
-                self._index.lose(name, admitted.index)
-            else:
-                self._index.keep(name, capsule.header, capsule.size, admitted.index)
+            # The row first: whoever else has it in hand is waited for before the blob is looked at.
+            book.lose(name, admitted.index)
+            if (capsule := self.stored(name)) is not None:
+                owner = book.owner_of(capsule.header.owner.key)
+                book.store(Facts.of(name, capsule.header, capsule.size, owner), admitted.index)
+
+    def lose(self, book: Book, name: Digest) -> bool:
+        """Say that the blob of ``name`` is damaged; False if the log knows no such capsule now."""
+        admitted = self._state.capsule(name)
+        if admitted is None or self._state.erased(name) is not None:
+            return False
+        book.lose(name, admitted.index)
+        return True
 
     def stored(self, name: Digest) -> Capsule | None:
         """The capsule as stored, its ciphertext unread; None if it is missing or damaged."""
         try:
-            capsule = read_capsule(self._blobs.path(name))
+            with self._blobs.local(name) as path:
+                capsule = read_capsule(path)
         except (InputError, IntegrityError):
             return None
         return capsule if capsule.digest == name else None
 
     def sound(self, name: Digest) -> bool:
         """True if every byte of the stored capsule ``name`` is right."""
-        capsule = self.stored(name)
         try:
-            if capsule is not None:
+            with self._blobs.local(name) as path:
+                capsule = read_capsule(path)
                 capsule.verify_stored()
         except (InputError, IntegrityError):
             return False
-        return capsule is not None
+        return capsule.digest == name

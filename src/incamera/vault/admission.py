@@ -24,7 +24,7 @@ from incamera.sealing.keys import key_id
 from incamera.vault.exclusion import Exclusions
 from incamera.vault.refusal import RefusedError
 
-__all__ = ["RULES", "Case", "check", "region_of"]
+__all__ = ["RULES", "Case", "check", "duplicate", "region_of"]
 
 SLACK = DAY
 """Seconds a car's clock, or its time zone, may be ahead."""
@@ -40,15 +40,12 @@ class Case:
     exclusions: Exclusions
     owner: str | None
     """Who holds the opening key the capsule was sealed to, by the log; None: nobody."""
-    twin: Digest | None
-    """Another capsule with the same capsule id."""
     now: int  # POSIX seconds
 
     @property
     def hour(self) -> int:
         """When the recorded hour began, POSIX seconds, as the car says."""
-        start = datetime.datetime.strptime(f"{self.header.hour}+0000", "%Y-%m-%dT%H%z")
-        return int(start.timestamp())
+        return int(datetime.datetime.fromisoformat(f"{self.header.hour}:00+00:00").timestamp())
 
 
 def region_of(state: Queries) -> RegionEntry:
@@ -187,10 +184,9 @@ def _jurisdictions(case: Case) -> None:
         )
 
 
-def _twin(case: Case) -> None:
-    """``duplicate``: one capsule id, one capsule."""
-    if case.twin not in (None, case.digest):
-        raise RefusedError("duplicate", f"its id is that of capsule {case.twin}")
+def duplicate(twin: Digest | None) -> RefusedError:
+    """``duplicate``: one capsule id, one capsule. Asked last, by ``Index.begin``."""
+    return RefusedError("duplicate", f"its id is that of capsule {twin}")
 
 
 RULES: tuple[Callable[[Case], None], ...] = (
@@ -206,5 +202,4 @@ RULES: tuple[Callable[[Case], None], ...] = (
     _threshold,
     _trustees,
     _jurisdictions,
-    _twin,
 )

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The vault's table of capsules, for finding them. SQLite in WAL mode.
+"""The seam to the vault's tables: what is being admitted, and what the log says of capsules.
 
-It says nothing that log and blobs do not: delete the file and it is made again. A row is
+Two engines stand behind it, :class:`incamera.vault.sqlite.SqliteIndex` for one machine and
+:class:`incamera.vault.postgres.PostgresIndex` for any number of vaults. ``begun`` holds what some
+vault is taking in, from before its blob is written until the log shows it; ``capsules`` and
+``owners`` say nothing that log and blobs do not, and are made again from them. A row is
 
-* ``pending``: stored, its entry made; whether that entry is in the log is not known yet;
+* ``pending``: begun, its entry made; whether that entry is in the log is not known yet;
 * ``kept``: in the log, and stored;
 * ``lost``: in the log, but its blob is missing or damaged, without an erasure;
 * ``erased``: an erasure stands in the log; nothing but the digest is left here.
@@ -11,42 +14,93 @@ It says nothing that log and blobs do not: delete the file and it is made again.
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from incamera.errors import UnavailableError
+from incamera.errors import InputError
 from incamera.ids import Digest, Name
-from incamera.ledger.database import Database
 from incamera.sealing.header import Header
 
-__all__ = ["Index", "Row", "Status"]
+__all__ = [
+    "COLUMNS",
+    "LONGEST_PAGE",
+    "Begun",
+    "Book",
+    "Facts",
+    "Index",
+    "Row",
+    "Standing",
+    "Status",
+    "Wanted",
+    "parse_cursor",
+    "row_of",
+]
 
 Status = Literal["pending", "kept", "lost", "erased"]
 
-_SCHEMA = """
-CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE owners (key BLOB PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE capsules (
-    digest BLOB PRIMARY KEY, capsule_id BLOB UNIQUE, status TEXT NOT NULL, at INTEGER,
-    entry BLOB, owner TEXT, vehicle TEXT, hour TEXT, duration INTEGER, expires INTEGER,
-    bytes INTEGER NOT NULL, cameras TEXT NOT NULL, tags TEXT NOT NULL, purposes TEXT NOT NULL)
-    WITHOUT ROWID;
-CREATE INDEX capsules_hour ON capsules (hour, digest);
-CREATE INDEX capsules_at ON capsules (at);
-"""
+LONGEST_PAGE = 1_000
+"""Rows that are in memory at a time."""
 
-_ROW = "digest, status, at, owner, vehicle, hour, duration, expires, bytes, cameras, tags, purposes"
+COLUMNS = (
+    "digest, status, at, owner, vehicle, hour, duration, expires, bytes, cameras, tags, purposes"
+)
+"""Of a row, as :func:`row_of` takes them."""
 
-_HAVING = {
-    "camera": "EXISTS (SELECT 1 FROM json_each(cameras) WHERE value = ?)",
-    "tag": "EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)",
-    "purpose": "EXISTS (SELECT 1 FROM json_each(purposes) WHERE value = ?)",
-}
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a row says of a capsule, beside its place in the log."""
+
+    name: Digest
+    capsule_id: bytes
+    owner: str | None
+    vehicle: str
+    hour: str
+    duration: int  # seconds
+    expires: int  # POSIX seconds
+    size: int  # bytes of the capsule file
+    cameras: str  # JSON list, as the next two
+    tags: str
+    purposes: str
+
+    @classmethod
+    def of(cls, name: Digest, header: Header, size: int, owner: str | None) -> Facts:
+        """From a header that was checked; ``owner`` as the log has it."""
+        lists = (json.dumps(each) for each in (header.cameras, header.tags, header.purposes))
+        return cls(
+            *(name, header.capsule_id, owner, str(header.vehicle), header.hour),
+            *(header.duration, header.expires, size),
+            *lists,
+        )
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """From ``owner`` on, in the order of the tables' columns."""
+        return (
+            *(self.owner or "", self.vehicle, self.hour, self.duration, self.expires, self.size),
+            *(self.cameras, self.tags, self.purposes),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A capsule about to be stored, with the log entry to append; None: the log has one."""
+
+    facts: Facts
+    entry: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What became of a :class:`Begun`."""
+
+    what: Literal["fresh", "met", "there", "twin"]
+    """``fresh``: ours to append. ``met``: begun before, by us or another vault, and not finished.
+    ``there``: the log has it already. ``twin``: another capsule has its id."""
+    twin: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,161 +121,160 @@ class Row:
     tags: tuple[Name, ...]
     purposes: tuple[Name, ...]
 
+    @property
+    def cursor(self) -> str:
+        """Where a list goes on after this row."""
+        return f"{self.hour}.{self.digest}"
 
-class Index:
-    """The table. Written only under the vault's lock; read at any time."""
 
-    def __init__(self, path: Path | str) -> None:
-        """``path``: the database file, made if missing."""
-        self._database = Database(path, schema=_SCHEMA, version=1)
-        # What an erasure takes must not survive in free pages of the file.
-        self._database.run("PRAGMA secure_delete = ON")
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which rows: all, or those that match. ``since``, ``until``: hours, inclusive."""
 
-    def transaction(self) -> AbstractContextManager[None]:
-        """All that is written within is kept, or, on an error, none of it."""
-        return self._database.transaction()
+    status: Status | None = None
+    since: str | None = None
+    until: str | None = None
+    owner: str | None = None
+    camera: str | None = None
+    tag: str | None = None
+    purpose: str | None = None
+
+    @property
+    def having(self) -> list[tuple[str, str]]:
+        """Columns with lists, and what they must contain."""
+        asked = (("cameras", self.camera), ("tags", self.tag), ("purposes", self.purpose))
+        return [(column, value) for column, value in asked if value is not None]
+
+    @property
+    def bounds(self) -> list[tuple[str, str]]:
+        """Conditions that each take one value."""
+        asked = (("hour >=", self.since), ("hour <=", self.until), ("owner =", self.owner))
+        return [(condition, value) for condition, value in asked if value is not None]
+
+
+class Book(Protocol):
+    """The tables while one vault, and no other, writes down what the log says."""
 
     @property
     def read(self) -> int:
-        """How many log entries this index knows."""
-        row = self._database.one("SELECT value FROM meta WHERE name = 'read'")
-        return 0 if row is None else int(row[0])
+        """How many log entries the tables know."""
+        ...
 
     def set_read(self, size: int) -> None:
-        """Everything up to log size ``size`` is in the table."""
-        self._database.run("INSERT OR REPLACE INTO meta VALUES ('read', ?)", size)
+        """Everything up to log size ``size`` is in the tables."""
+        ...
 
     def add_owner(self, key: Digest, name: str) -> None:
         """The opening key with digest ``key`` is or was the owner ``name``'s."""
-        self._database.run("INSERT OR IGNORE INTO owners VALUES (?, ?)", bytes.fromhex(key), name)
+        ...
 
     def owner_of(self, key: Digest) -> str | None:
         """The owner whose opening key has the digest ``key``."""
-        row = self._database.one("SELECT name FROM owners WHERE key = ?", bytes.fromhex(key))
-        return None if row is None else str(row[0])
+        ...
 
-    def begin(self, name: Digest, header: Header, size: int, entry: bytes) -> bytes:
-        """A pending row with the log ``entry`` about to be appended; the entry that stands.
+    def keep(self, places: Mapping[Digest, int]) -> set[Digest]:
+        """Make begun capsules with these log indices ``kept``; which of them were begun."""
+        ...
 
-        If a row was begun before, its entry stands: a retry must append the very same bytes, or
-        the log would hold the capsule twice.
-        """
-        with self._database.transaction():
-            self._insert(name, header, size, "pending", None, entry)
-            row = self._database.one(
-                "SELECT entry FROM capsules WHERE digest = ?", bytes.fromhex(name)
-            )
-        return entry if row is None or row[0] is None else bytes(row[0])
+    def store(self, facts: Facts, at: int) -> None:
+        """The capsule is stored, and its entry stands at ``at`` in the log; unless it is erased."""
+        ...
 
-    def keep(self, name: Digest, header: Header, size: int, at: int) -> None:
-        """The capsule is stored, and its entry stands at ``at`` in the log."""
-        with self._database.transaction():
-            self._insert(name, header, size, "kept", at, None)
-            self._set(name, "kept", at)
-
-    def lose(self, name: Digest, at: int | None) -> None:
-        """The capsule is in the log at ``at`` but not stored."""
-        self._bare(name, "lost", at)
-        self._set(name, "lost", at)
+    def lose(self, name: Digest, at: int) -> None:
+        """The capsule is in the log at ``at`` but not stored; unless it is erased."""
+        ...
 
     def erase(self, name: Digest, at: int | None) -> None:
-        """Forget all but the digest; ``at``: the capsule's own entry."""
-        self._bare(name, "erased", at)
-        self._database.run(
-            "UPDATE capsules SET status = 'erased', at = ?, entry = NULL, capsule_id = NULL, "
-            "owner = NULL, vehicle = NULL, hour = NULL, duration = NULL, expires = NULL, "
-            "bytes = 0, cameras = '[]', tags = '[]', purposes = '[]' WHERE digest = ?",
-            at,
-            bytes.fromhex(name),
-        )
+        """Forget all but the digest; ``at``: the capsule's own entry, None if it has none."""
+        ...
 
-    def fold(self) -> None:
-        """Move the write-ahead log into the file and empty it, so that erased facts leave both."""
-        # Somebody who reads at this moment is in the way; the next erasure or closing does it.
-        with contextlib.suppress(UnavailableError):
-            self._database.one("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def forget(self, name: Digest) -> None:
-        """Drop a pending row whose entry never reached the log."""
-        sql = "DELETE FROM capsules WHERE digest = ? AND status = 'pending'"
-        self._database.run(sql, bytes.fromhex(name))
+class Index(Protocol):
+    """The tables. For any number of threads; :class:`UnavailableError` while they cannot be used.
+
+    INVARIANT, by which any number of vaults may share them: who appends a capsule's entry to the
+    log holds that capsule by :meth:`begin` or :meth:`resume`, and nobody else does.
+    """
+
+    @property
+    def read(self) -> int:
+        """How many log entries the tables know."""
+        ...
+
+    def accounting(self) -> AbstractContextManager[Book]:
+        """The only writer of what the log says; all of it is kept, or, on an error, nothing."""
+        ...
+
+    def alone(self) -> AbstractContextManager[bool]:
+        """Keep other processes from writing, where the engine can; True if it can."""
+        ...
+
+    def begin(
+        self, capsules: Sequence[Begun], now: int
+    ) -> AbstractContextManager[Sequence[Standing]]:
+        """Rows of capsules (no name twice), durable on entering; hold those that are fresh.
+
+        ``now``: POSIX seconds. Refused twins leave no row. :class:`UnavailableError` on leaving
+        never means that what was done within was not done.
+        """
+        ...
+
+    def resume(
+        self, names: Collection[Digest], *, wait: bool = True
+    ) -> AbstractContextManager[Mapping[Digest, bytes | None]]:
+        """Hold what was begun and not finished, once nobody else does; its entries that stand.
+
+        Only of what is still begun then. Without ``wait`` only of what nobody holds.
+        """
+        ...
+
+    def held(self) -> None:
+        """:class:`UnavailableError` unless what this thread holds is still held."""
+        ...
+
+    def give_up(self, names: Collection[Digest]) -> None:
+        """Forget that these were begun; only of what the caller holds."""
+        ...
+
+    def begun_before(self, time: int, count: int) -> list[Digest]:
+        """What was begun at or before ``time`` and is not finished, oldest first."""
+        ...
+
+    def owners_of(self, keys: Collection[Digest]) -> Mapping[Digest, str]:
+        """The owners whose opening keys have these digests."""
+        ...
+
+    def statuses(self, names: Collection[Digest]) -> Mapping[Digest, Status]:
+        """What the log says of these capsules; nothing of those that are only begun."""
+        ...
 
     def get(self, name: Digest) -> Row | None:
         """The row of a capsule."""
-        sql = f"SELECT {_ROW} FROM capsules WHERE digest = ?"  # noqa: S608  # a constant
-        row = self._database.one(sql, bytes.fromhex(name))
-        return None if row is None else _row(row)
+        ...
 
-    def holder_of(self, capsule_id: bytes) -> Digest | None:
-        """Which capsule has this id (32 bytes)."""
-        row = self._database.one("SELECT digest FROM capsules WHERE capsule_id = ?", capsule_id)
-        return None if row is None else Digest(bytes(row[0]).hex())
-
-    def rows(
-        self,
-        *,
-        status: Status | None = None,
-        since: str | None = None,
-        until: str | None = None,
-        owner: str | None = None,
-        **having: str | None,
-    ) -> Iterator[Row]:
-        """Rows by hour, then digest. ``having``: ``camera``, ``tag``, ``purpose`` that it has."""
-        parts, values = ["1"], list[Any]()
-        bounds = (("status =", status), ("hour >=", since), ("hour <=", until), ("owner =", owner))
-        for condition, value in bounds:
-            if value is not None:
-                parts.append(f"{condition} ?")
-                values.append(value)
-        for kind, condition in _HAVING.items():
-            if having.get(kind) is not None:
-                parts.append(condition)
-                values.append(having[kind])
-        where = " AND ".join(parts)
-        sql = f"SELECT {_ROW} FROM capsules WHERE {where} ORDER BY hour, digest"  # noqa: S608  # constants
-        return (_row(row) for row in self._database.rows(sql, values))
+    def page(self, wanted: Wanted, count: int, *, after: str = "", skip: int = 0) -> list[Row]:
+        """Rows by hour, then digest, at most ``count``, after the cursor ``after``."""
+        ...
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._database.close()
-
-    def _insert(
-        self,
-        name: Digest,
-        header: Header,
-        size: int,
-        status: Status,
-        at: int | None,
-        entry: bytes | None,
-    ) -> None:
-        """A new row, or the facts of one that was bare (lost, and found again)."""
-        found = self._database.one(
-            "SELECT status FROM capsules WHERE digest = ?", bytes.fromhex(name)
-        )
-        if found is not None and found[0] == "lost":
-            self._database.run("DELETE FROM capsules WHERE digest = ?", bytes.fromhex(name))
-        self._database.run(
-            "INSERT INTO capsules VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT (digest) DO NOTHING",
-            *(bytes.fromhex(name), header.capsule_id, status, at, entry),
-            *(self.owner_of(header.owner.key), header.vehicle, header.hour),
-            *(header.duration, header.expires, size),
-            *(json.dumps(each) for each in (header.cameras, header.tags, header.purposes)),
-        )
-
-    def _bare(self, name: Digest, status: Status, at: int | None) -> None:
-        self._database.run(
-            "INSERT INTO capsules (digest, status, at, bytes, cameras, tags, purposes) "
-            "VALUES (?, ?, ?, 0, '[]', '[]', '[]') ON CONFLICT (digest) DO NOTHING",
-            *(bytes.fromhex(name), status, at),
-        )
-
-    def _set(self, name: Digest, status: Status, at: int | None) -> None:
-        sql = "UPDATE capsules SET status = ?, at = ?, entry = NULL WHERE digest = ?"
-        self._database.run(sql, status, at, bytes.fromhex(name))
+        """Let go of the tables."""
+        ...
 
 
-def _row(row: tuple[Any, ...]) -> Row:
+def parse_cursor(cursor: str) -> tuple[str, bytes]:
+    """Hour and digest of a :attr:`Row.cursor`; :class:`InputError` if it is none."""
+    hour, _, name = cursor.rpartition(".")
+    try:
+        digest = bytes.fromhex(name)
+    except ValueError:
+        digest = b""
+    if len(digest) != 32 or len(hour) > 13 or not hour.isascii():
+        raise InputError(f"not a place in a list: {cursor!r:.120}")
+    return hour, digest
+
+
+def row_of(row: Sequence[Any]) -> Row:
+    """From the values of :data:`COLUMNS`."""
     digest, status, at, owner, vehicle, hour, duration, expires, size, *lists = row
     cameras, tags, purposes = (tuple(json.loads(each)) for each in lists)
     return Row(

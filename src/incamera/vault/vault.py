@@ -1,28 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The vault: takes capsules in, shows what it keeps, destroys on order. It holds no key to open.
 
-The log rules. What the vault stores and indexes follows from what stands in the log, by one
-module (``account``) that runs after every append and at every opening, so a crash at any step
-is mended by going on:
+The log rules. What the vault stores and lists follows from what stands in the log, by one module
+(``account``) that runs before and after every append and at every opening, so a crash at any step
+is mended by going on; ``admit`` has the steps of taking in.
 
-======================================  =========================================================
-admitting, crash after                  what is there, and what happens next
-======================================  =========================================================
-1. the rules held                       nothing
-2. the blob is durable                  an orphan: admitting again replaces it; ``sweep`` removes it
-3. a pending row holds the signed entry an orphan too; admitting again appends these very bytes
-4. the entry is in the log              opening the vault makes the row ``kept``
-5. the row is ``kept``                  admitting again answers with the receipt
-======================================  =========================================================
-
-Erasing: the entry goes to the log first, then the blob is unlinked and the row emptied. After a
-crash in between, opening the vault completes the destruction.
+Erasing: the entry goes to the log first, then the blob is destroyed and the row emptied. After a
+crash in between, whichever vault reads on completes the destruction.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -32,23 +23,22 @@ from incamera.clock import Clock
 from incamera.errors import Error, InputError, UnavailableError
 from incamera.ids import Digest, parse_digest
 from incamera.ledger import fold
-from incamera.ledger.codec import decode, encode
-from incamera.ledger.entries import CapsuleEntry, ErasureEntry
-from incamera.ledger.follower import Follower
-from incamera.ledger.receipt import make_receipt
-from incamera.ledger.state import State, leaf_digest
-from incamera.sealing.capsule import Capsule, read_capsule
+from incamera.ledger.codec import decode
+from incamera.ledger.entries import ErasureEntry
+from incamera.ledger.state import leaf_digest
 from incamera.sealing.keys import SigningKey
 from incamera.tlog.fetch import Fetch
 from incamera.tlog.log import Appended
 from incamera.tlog.policy import Policy, Witnessed
-from incamera.tlog.reader import LogReader
 from incamera.vault import admission, submission
 from incamera.vault.account import Account
+from incamera.vault.admit import Admitting
 from incamera.vault.blobs import Blobs, FileBlobs
-from incamera.vault.exclusion import Exclusions
-from incamera.vault.index import Index, Row, Status
+from incamera.vault.index import LONGEST_PAGE, Index, Row, Status, Wanted
+from incamera.vault.reading import Reading, receipts
 from incamera.vault.refusal import RefusedError
+from incamera.vault.scrub import Scrub
+from incamera.vault.sqlite import SqliteIndex
 
 __all__ = ["PublicLog", "Vault"]
 
@@ -69,20 +59,13 @@ class PublicLog(Protocol):
         """Finish what was begun, and have the present tree cosigned."""
         ...
 
-    def entry(self, index: int) -> bytes:
-        """One entry."""
-        ...
-
-    def proof(self, index: int) -> bytes:
-        """Its ``.tlog-proof``."""
-        ...
-
 
 class Vault:
-    """One region's capsules. Any number of objects and processes may share one folder.
+    """One region's capsules. For any number of threads.
 
-    In ``home``: ``blobs/``, ``index.db``, ``state.db`` (this vault's own reading of the log),
-    ``excluded`` (the exclusion list, if any) and ``lock``, which every act that writes holds.
+    In ``home``: ``blobs/`` and ``index.db``, unless others are given; ``state.db`` (this vault's
+    own reading of the log); ``excluded`` (the exclusion list, if any); ``lock``. Any number of
+    processes may share one folder, or have one each and share an index and blobs.
     """
 
     def __init__(
@@ -94,92 +77,71 @@ class Vault:
         clock: Clock,
         *,
         blobs: Blobs | None = None,
+        index: Index | None = None,
     ) -> None:
         """Open the vault and complete what a crash cut short.
 
         ``fetch`` reads what ``log`` publishes. :class:`InputError` if ``key`` is not the vault key
         of the log's region entry; errors of the log as :meth:`Follower.follow` raises them.
         """
-        self._home = durable.folder(home, 0o700)
-        self._key = key
+        durable.folder(home, 0o700)
         self._log = log
         self._fetch = fetch
         self._clock = clock
         self._blobs: Blobs = blobs or FileBlobs(home / "blobs")
-        self._index = Index(home / "index.db")
-        self._state = State(home / "state.db")
-        follower = Follower(LogReader(fetch, log.policy), self._state, clock)
-        self._account = Account(follower, self._index, self._blobs)
-        with self._locked():
-            if admission.region_of(self._state).vault_key != key.public:
-                raise InputError(f"{home}: this key is not the vault key of the log's region")
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        """The only writer, on the present state of the log."""
-        with durable.lock(self._home / "lock", wait=True):
-            self._account.catch_up()
-            yield
+        self._index: Index = index or SqliteIndex(home / "index.db")
+        self._reading = Reading(home / "state.db", fetch, log.policy, clock)
+        self._state = self._reading.state
+        self._account = Account(self._reading, self._index, self._blobs)
+        #: Guards the reading of the log and what is made of it.
+        self._turn = threading.Lock()
+        self._admitting = Admitting(
+            *(key, home / "excluded", log.append, log.refresh, clock),
+            *(self._reading, self._account, self._index, self._blobs, self._turn),
+        )
+        self._scrub = Scrub(home / "scrubbed", self._index, self._account, self._turn)
+        self.follow()
+        if admission.region_of(self._state).vault_key != key.public:
+            raise InputError(f"{home}: this key is not the vault key of the log's region")
 
     def follow(self) -> None:
         """Read what is new in the log, and obey it: erasures may come by other ways than ours."""
-        with self._locked():
-            pass
+        with self._turn:
+            self._account.catch_up()
 
     # Admitting
 
     def admit(self, path: Path) -> bytes:
         """Take in the capsule at ``path``; the receipt, a ``.tlog-proof`` (``ledger.receipt``).
 
-        When this returns the capsule is on disk and in the witnessed log. The same capsule again
+        When this returns the capsule is durable and in the witnessed log. The same capsule again
         gives a receipt for the same log entry. :class:`RefusedError` if a rule forbids it,
-        :class:`IntegrityError` if it was altered, :class:`UnavailableError` if disk, log or
+        :class:`IntegrityError` if it was altered, :class:`UnavailableError` if store, log or
         witnesses are: then admit it again later.
         """
-        capsule = read_capsule(path)
-        with self._locked():
-            if self._state.capsule(capsule.digest) is None:
-                self._take_in(capsule)
-            elif self._state.erased(capsule.digest) is not None:
-                raise RefusedError("erased", f"capsule {capsule.digest[:16]}... was erased")
-            elif not self._account.sound(capsule.digest):
-                # On this receipt the car deletes its copy: what is damaged here is mended first.
-                self._blobs.put(capsule.digest, capsule.pieces())
-                self._account.settle(capsule.digest)
-            return self._receipt(capsule.digest)
+        (answer,) = self.admit_all([path])
+        if isinstance(answer, Error):
+            raise answer
+        return answer
 
-    def _take_in(self, capsule: Capsule) -> None:
-        name, header = capsule.digest, capsule.header
-        owner = self._index.owner_of(header.owner.key)
-        twin = self._index.holder_of(header.capsule_id)
-        exclusions = Exclusions.load(self._home / "excluded")
-        now = self._clock.now()
-        admission.check(admission.Case(name, header, self._state, exclusions, owner, twin, now))
-        # Copied from what was read and checked, and the copy fails if the ciphertext's digest is
-        # not the header's: so no other bytes can slip in between check and store.
-        self._blobs.put(name, capsule.pieces())
-        region = admission.region_of(self._state).region
-        entry = encode(CapsuleEntry(region=region, time=now, capsule=name), self._key)
-        entry = self._index.begin(name, header, capsule.size, entry)
-        self._log.append([entry])
-        self._account.catch_up()
+    def admit_all(self, paths: Sequence[Path]) -> list[bytes | Error]:
+        """For each path, in order, what :meth:`admit` would return or raise; as one batch.
 
-    def _receipt(self, name: Digest) -> bytes:
-        admitted = self._state.capsule(name)
-        if admitted is None:
-            raise UnavailableError(
-                f"capsule {name[:16]}... is stored, but the log does not show it yet",
-                hint="admit it again",
-            )
-        return make_receipt(self._log.proof(admitted.index), self._log.entry(admitted.index))
+        What is refused or damaged holds up no other.
+        """
+        return self._admitting.admit_all(paths) if paths else []
 
     def receipt(self, name: Digest) -> bytes:
         """A fresh receipt for a capsule admitted before; :class:`InputError` if it never was."""
         parse_digest(name, "capsule")
-        with self._locked():
-            if self._state.capsule(name) is None:
+        with self._turn:
+            self._account.catch_up()
+            admitted = self._state.capsule(name)
+            if admitted is None:
                 raise InputError(f"no capsule {name} was admitted here")
-            return self._receipt(name)
+            entry = self._reading.entry(admitted.index)
+            fetch, witnessed = self._reading.present()
+        return next(receipts(fetch, witnessed, [(admitted.index, entry)]))
 
     # Other entries
 
@@ -203,25 +165,32 @@ class Vault:
         """
         answers: list[int | Error | None] = [None] * len(entries)
         new: dict[bytes, list[int]] = {}
-        with self._locked():
-            for at, entry in enumerate(entries):
-                try:
-                    answers[at] = self._stands(entry)
-                    if answers[at] is None:
-                        new.setdefault(entry, []).append(at)
-                except Error as error:
-                    answers[at] = error
-            try:
-                first = self._log.append(list(new)).first_index if new else 0
+        with self._index.alone():
+            with self._turn:
                 self._account.catch_up()
-            except Error as error:
-                logged: Iterable[int | Error] = itertools.repeat(error, len(new))
-            else:
-                logged = [self._took(entry, first + n) for n, entry in enumerate(new)]
-            for same, answer in zip(new.values(), logged, strict=True):
+                for at, entry in enumerate(entries):
+                    try:
+                        answers[at] = self._stands(entry)
+                        if answers[at] is None:
+                            new.setdefault(entry, []).append(at)
+                    except Error as error:
+                        answers[at] = error
+            for same, answer in zip(new.values(), self._logged(list(new)), strict=True):
                 for at in same:
                     answers[at] = answer
         return [answer for answer in answers if answer is not None]
+
+    def _logged(self, entries: Sequence[bytes]) -> Iterable[int | Error]:
+        """Where each is, now that it was appended."""
+        if not entries:
+            return []
+        try:
+            first = self._log.append(entries).first_index
+            with self._turn:
+                self._account.catch_up()
+                return [self._took(entry, first + n) for n, entry in enumerate(entries)]
+        except Error as error:
+            return itertools.repeat(error, len(entries))
 
     def _stands(self, entry: bytes) -> int | None:
         """The index of an entry that says nothing new; None if it is to be logged."""
@@ -273,16 +242,23 @@ class Vault:
         tag: str | None = None,
         purpose: str | None = None,
     ) -> Iterator[Row]:
-        """Rows by hour: all, or those that match. ``since``, ``until``: hours, inclusive."""
-        return self._index.rows(
-            status=status,
-            since=since,
-            until=until,
-            owner=owner,
-            camera=camera,
-            tag=tag,
-            purpose=purpose,
-        )
+        """Rows by hour: all, or those that match. ``since``, ``until``: hours, inclusive.
+
+        They are looked up a page at a time: what is erased meanwhile may be left out.
+        """
+        wanted = Wanted(status, since, until, owner, camera, tag, purpose)
+        after = ""
+        while rows := self._index.page(wanted, LONGEST_PAGE, after=after):
+            yield from rows
+            after = rows[-1].cursor
+
+    def page(self, wanted: Wanted, count: int, *, after: str = "", skip: int = 0) -> list[Row]:
+        """``count`` rows by hour, those after the cursor ``after`` (:attr:`Row.cursor`).
+
+        ``skip`` rows are left out, at the cost of looking at them. :class:`InputError` for what is
+        no cursor.
+        """
+        return self._index.page(wanted, count, after=after, skip=skip)
 
     def row(self, name: Digest) -> Row | None:
         """What the index knows of one capsule."""
@@ -290,52 +266,94 @@ class Vault:
 
     def path(self, name: Digest) -> Path:
         """The stored file; :class:`RefusedError` if erased, :class:`InputError` if not admitted."""
+        self._check_admitted(name)
+        return self._blobs.path(name)
+
+    @contextlib.contextmanager
+    def local(self, name: Digest) -> Iterator[Path]:
+        """The capsule as a file, for as long as the context lasts; errors as :meth:`path`."""
+        self._check_admitted(name)
+        with self._blobs.local(name) as path:
+            yield path
+
+    def pieces(self, name: Digest, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """Its bytes ``start`` to ``end`` (exclusive), in pieces; errors as :meth:`path`."""
+        self._check_admitted(name)
+        return self._blobs.pieces(name, start, end)
+
+    def size(self, name: Digest) -> int:
+        """Its length in bytes; errors as :meth:`path`."""
+        self._check_admitted(name)
+        return self._blobs.size(name)
+
+    def _check_admitted(self, name: Digest) -> None:
         row = self.row(name)
         if row is not None and row.status == "erased":
             raise RefusedError("erased", f"capsule {name[:16]}... was erased")
         if row is None or row.status == "pending":
             raise InputError(f"no capsule {name} was admitted here")
-        return self._blobs.path(name)
 
     # Housekeeping
 
     def orphans(self) -> list[Digest]:
         """Blobs whose entry is not in the log: admissions that were cut short."""
-        with self._locked():
+        with self._turn:
+            self._account.catch_up()
             return [name for name in self._blobs.names() if self._state.capsule(name) is None]
 
-    def scrub(self) -> list[Digest]:
-        """Read every kept capsule through; the digests of those missing or damaged.
+    def read_through(self, count: int) -> list[Digest]:
+        """Read the next ``count`` kept capsules through; the digests of those missing or damaged.
 
-        They are ``lost`` from then on: admitting such a capsule again mends it.
+        They are ``lost`` from then on: admitting such a capsule again mends it. The next call goes
+        on behind the last one, of an earlier process too, and at the end begins anew.
         """
-        suspects = [r.digest for r in self.find(status="kept") if not self._account.sound(r.digest)]
-        with self._locked():
-            bad = []
-            for name in suspects:
-                row = self.row(name)  # erased meanwhile, or mended?
-                if row and row.status == "kept" and not self._account.sound(name):
-                    self._index.lose(name, row.index)
-                    bad.append(name)
-            return bad
+        return self._scrub.read(count)
 
-    def sweep(self) -> list[Digest]:
-        """Destroy orphans and what dying writers left behind; the digests destroyed.
+    def sweep(self, older_than: int = 0) -> list[Digest]:
+        """Destroy what was begun ``older_than`` seconds ago, or before, and never logged.
 
-        Only what is not in the log: an append that was cut short is finished first, so that no
-        capsule is destroyed whose entry was about to appear.
+        Only what nobody holds and what is not in the log: an append that was cut short is
+        finished first, so that no capsule is destroyed whose entry was about to appear. Where
+        no other process can be writing, also blobs that nothing is known of. The digests.
         """
-        with durable.lock(self._home / "lock", wait=True):
-            self._log.refresh()
+        before = self._clock.now() - older_than
+        with self._index.alone() as alone:
+            stale = self._index.begun_before(before, LONGEST_PAGE)
+            gone = set[Digest]()
+            if stale or alone:
+                self._log.refresh()
+            if stale:
+                with self._index.resume(stale, wait=False) as left:
+                    gone |= self._undo(left)
+            if alone and not older_than:
+                gone |= self._undo_unknown()
+            return sorted(gone)
+
+    def _undo(self, names: Iterable[Digest]) -> set[Digest]:
+        """End what was begun as the log says; those whose blobs were destroyed."""
+        with self._turn:
             self._account.catch_up()
-            gone = [name for name in self._blobs.names() if self._state.capsule(name) is None]
+            gone = {n for n in names if self._state.capsule(n) is None or self._state.erased(n)}
             for name in gone:
                 self._blobs.remove(name)
-                self._index.forget(name)
+            with self._index.accounting() as book:
+                for name in set(names) - gone:
+                    self._account.settle(book, name)
+            self._index.give_up(list(names))
+        return gone
+
+    def _undo_unknown(self) -> set[Digest]:
+        """While nobody else writes: blobs without an entry, and what dying writers left."""
+        with self._turn:
+            self._account.catch_up()
+            gone = {name for name in self._blobs.names() if self._state.capsule(name) is None}
+            for name in gone:
+                self._blobs.remove(name)
             self._blobs.tidy()
-            return gone
+        return gone
 
     def close(self) -> None:
         """Let go of the databases."""
+        self._admitting.close()
         self._index.close()
         self._state.close()

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The vault's own reading of the log, and what it makes of it: entries, verdicts, receipts.
+
+Each entry is fetched and verified once by :class:`incamera.ledger.follower.Follower`; who is who
+is looked up once for as long as no entry changes it. Both are for one thread at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import re
+from binascii import Error as Base64Error
+from binascii import a2b_base64
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from incamera.clock import Clock
+from incamera.errors import UnavailableError
+from incamera.ids import Digest
+from incamera.ledger.entries import RegionEntry, Role
+from incamera.ledger.follower import Follower
+from incamera.ledger.rows import EpochKey, Finding, Party
+from incamera.ledger.state import State
+from incamera.tlog import merkle
+from incamera.tlog.fetch import Fetch
+from incamera.tlog.policy import Policy, Witnessed
+from incamera.tlog.proof import Proof
+from incamera.tlog.reader import LogReader
+from incamera.tlog.tree import TileTree
+
+__all__ = ["Known", "Once", "Reading", "capsule_in", "receipts"]
+
+T = TypeVar("T")
+
+_HEAD = b'{"payload":"'
+_SAID = re.compile(
+    rb'\{"capsule":"([0-9a-f]{64})","region":"[^"]*","time":[0-9]+,"type":"capsule","v":1\}'
+)
+_MOST_HEARD = 4096
+_MOST_KNOWN = 1 << 16
+
+
+def capsule_in(entry: bytes) -> Digest | None:
+    """The capsule that ``entry`` would admit, its signature unseen; None: it is of another kind."""
+    if not entry.startswith(_HEAD):
+        return None
+    try:
+        payload = a2b_base64(entry[len(_HEAD) : entry.find(b'"', len(_HEAD))])
+    except Base64Error:
+        return None
+    said = _SAID.fullmatch(payload)
+    return Digest(said[1].decode("ascii")) if said else None
+
+
+class Known(State):
+    """A state that remembers who is who until an entry of another kind than a capsule's comes.
+
+    And the entries themselves, the last few, for who writes down what they say.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._memory: dict[tuple[Any, ...], Any] = {}
+        #: Index -> entry.
+        self.heard: dict[int, bytes] = {}
+
+    def forget(self) -> None:
+        """What was applied may have been rolled back, or another process moved the file on."""
+        self._memory.clear()
+        self.heard.clear()
+
+    def apply(self, index: int, entry: bytes, witnessed_time: int) -> Finding | None:
+        """As :meth:`State.apply`."""
+        if capsule_in(entry) is None:
+            self._memory.clear()
+        try:
+            return super().apply(index, entry, witnessed_time)
+        finally:
+            if capsule_in(entry) is None:
+                self._memory.clear()
+            self.heard[index] = entry
+            if len(self.heard) > _MOST_HEARD:
+                del self.heard[next(iter(self.heard))]
+
+    def _once(self, key: tuple[Any, ...], ask: Callable[[], T]) -> T:
+        if key in self._memory:
+            found: T = self._memory[key]
+            return found
+        if len(self._memory) >= _MOST_KNOWN:
+            self._memory.clear()
+        self._memory[key] = found = ask()
+        return found
+
+    @property
+    def region(self) -> RegionEntry | None:
+        """As :attr:`State.region`."""
+        return self._once(("region",), lambda: super(Known, self).region)
+
+    def party(self, role: Role, name: str) -> Party | None:
+        """As :meth:`State.party`."""
+        return self._once((role, name), lambda: super(Known, self).party(role, name))
+
+    def holder(self, key: bytes, *, at: int | None = None) -> Party | None:
+        """As :meth:`State.holder`."""
+        if at is not None:
+            return super().holder(key, at=at)
+        return self._once((key,), lambda: super(Known, self).holder(key))
+
+    def epoch(self, trustee: str, epoch: int) -> EpochKey | None:
+        """As :meth:`State.epoch`."""
+        return self._once((trustee, epoch), lambda: super(Known, self).epoch(trustee, epoch))
+
+    def published(self, kind: Literal["policy", "campaign", "zones"], digest: str) -> int | None:
+        """As :meth:`State.published`."""
+        return self._once((kind, digest), lambda: super(Known, self).published(kind, digest))
+
+
+class _NothingNewError(Exception):
+    """The log is where we are."""
+
+
+class Once:
+    """A fetch that asks for each file once. Not for longer than one look at a log."""
+
+    def __init__(self, fetch: Fetch) -> None:
+        self._fetch = fetch
+        self._got: dict[str, bytes] = {}
+
+    def __call__(self, path: str) -> bytes:
+        """The file at ``path``."""
+        if path not in self._got:
+            self._got[path] = self._fetch(path)
+        return self._got[path]
+
+
+class Reading:
+    """Follows the log into a state of its own. Under the vault's lock."""
+
+    def __init__(self, path: Path, fetch: Fetch, policy: Policy, clock: Clock) -> None:
+        """``path``: of the state's file; made again from the log if it is missing."""
+        self.state = Known(path)
+        self.policy = policy
+        self._fetch = fetch
+        self._size = self.state.size
+        self._follower = Follower(LogReader(fetch, policy), self.state, clock)
+        #: The present tree, as followed, and what was fetched of it.
+        self.witnessed: Witnessed | None = None
+        self.once = Once(fetch)
+
+    @property
+    def size(self) -> int:
+        """Entries read."""
+        return self._size
+
+    def follow(self) -> None:
+        """Read up to the log's present checkpoint; errors as :meth:`Follower.follow`."""
+        self.once = Once(self._fetch)
+        self._follower.reader = LogReader(self.once, self.policy)
+        try:
+            # What another process of this home did meanwhile is seen within the transaction.
+            with contextlib.suppress(_NothingNewError), self.state.transaction():
+                if self.state.size != self._size:
+                    self.state.forget()
+                self._go_on()
+        except BaseException:
+            self.state.forget()
+            raise
+        self._size = self.state.size
+
+    def _go_on(self) -> None:
+        follower, size = self._follower, self.state.size
+        seen = None if follower.frozen else follower.present()
+        known = self.state.checkpoint(size)
+        # The same text, its origin included, as the note that we stand under.
+        if seen and known and known[1].startswith(seen.checkpoint.text):
+            self.witnessed = seen
+            raise _NothingNewError  # so nothing is written, and no disk waited for
+        self.witnessed = follower.follow(seen)
+
+    def entries(self, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+        """Entries that were followed, with their indices; from memory where they are there."""
+        heard = self.state.heard
+        if all(index in heard for index in range(start, end)):
+            yield from ((index, heard[index]) for index in range(start, end))
+            return
+        checkpoint = self._present().checkpoint
+        reader = LogReader(self.once, self.policy)
+        reader.trust(checkpoint)
+        yield from enumerate(reader.entries(start, end, checkpoint.size), start)
+
+    def entry(self, index: int) -> bytes:
+        """One of them."""
+        return next(self.entries(index, index + 1))[1]
+
+    def _present(self) -> Witnessed:
+        if self.witnessed is None:
+            raise UnavailableError("the log was not read yet", hint="try again")
+        return self.witnessed
+
+    def present(self) -> tuple[Once, Witnessed]:
+        """What :func:`receipts` of the present tree need."""
+        return self.once, self._present()
+
+
+def receipts(
+    fetch: Fetch, witnessed: Witnessed, entries: Sequence[tuple[int, bytes]]
+) -> Iterator[bytes]:
+    """The ``.tlog-proof`` of each entry with its index: one checkpoint, each tile read once."""
+    size, root = witnessed.checkpoint.size, witnessed.checkpoint.root
+    get = functools.cache(TileTree(fetch, size).get)
+    for index, entry in entries:
+        hashes = merkle.inclusion_proof(index, size, get)
+        merkle.verify_inclusion(index, size, merkle.leaf_hash(entry), hashes, root)
+        yield Proof(index, hashes, witnessed.note, entry).format()
