@@ -13,6 +13,7 @@ from pathlib import Path
 
 from incamera.ids import Name, parse_name
 from incamera.service.settings_blobs import BlobSettings
+from incamera.service.settings_database import DatabaseSettings
 from incamera.service.settings_leader import LeaderSettings
 from incamera.service.settings_limits import LimitSettings
 from incamera.service.settings_operator import OperatorSettings
@@ -175,6 +176,7 @@ class VaultSettings:
     uploads: Path | None = None  # folder; vaults on one machine may share it
     logs: tuple[str, ...] = ()  # the URL of each process that may write the log
     queue: QueueSettings | None = None
+    database: DatabaseSettings | None = None
 
     @property
     def folder(self) -> Path:
@@ -208,6 +210,7 @@ class VaultSettings:
             uploads=table.folder("uploads") if "uploads" in table.names() else None,
             logs=urls,
             queue=QueueSettings.take(table),
+            database=DatabaseSettings.take(table),
         )
         for each in (table, log, trustees, inside):
             each.done()

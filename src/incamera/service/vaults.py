@@ -1,21 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One vault, opened twice: once to write, under its lock, and once to read what was committed."""
+"""One vault for all threads of a server, opened when it is first needed."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from incamera.clock import monotonic
 from incamera.errors import Error
 from incamera.ids import Digest
-from incamera.vault import Row, Vault
+from incamera.vault import Row, Vault, Wanted
 
 __all__ = ["Vaults"]
 
 _PAUSE = 1.0
+_SWEPT = 3_600
+"""Seconds: nobody takes longer from beginning a capsule to its entry in the log."""
+_READ_THROUGH = 100
+"""Capsules in a round of the chores: 144,000 a day, at one round a minute."""
 
 
 class Vaults:
@@ -26,27 +30,19 @@ class Vaults:
     """
 
     def __init__(self, make: Callable[[], Vault]) -> None:
-        """``make``: opens the vault, with connections of its own each time."""
+        """``make``: opens the vault."""
         self._make = make
         self._opening = threading.Lock()
-        self._reading = threading.Lock()
-        self._writer: Vault | None = None
-        self._reader: Vault | None = None
+        self._vault: Vault | None = None
         #: Why it could not be opened, and when: who waits does not try again one by one.
         self._failed: tuple[float, Error] | None = None
 
     @property
     def writer(self) -> Vault:
-        """For acts that take the vault's lock; any number of threads."""
+        """The vault; any number of threads."""
         with self._opening:
-            self._writer = self._writer or self._open()
-            return self._writer
-
-    def _opened(self) -> Vault:
-        """For looks; under ``_reading``. Its rows are never those of a half-done transaction."""
-        with self._opening:
-            self._reader = self._reader or self._open()
-            return self._reader
+            self._vault = self._vault or self._open()
+            return self._vault
 
     def _open(self) -> Vault:
         if self._failed is not None and monotonic() - self._failed[0] < _PAUSE:
@@ -61,28 +57,52 @@ class Vaults:
         """Read on in the log, and obey it."""
         self.writer.follow()
 
+    def sweep(self) -> None:
+        """A chore: destroy what was begun long ago and never logged."""
+        self.writer.sweep(_SWEPT)
+
+    def read_through(self) -> None:
+        """A chore: read the next few kept capsules through, and mark those that are lost."""
+        self.writer.read_through(_READ_THROUGH)
+
+    def admit_all(self, paths: Sequence[Path]) -> list[bytes | Error]:
+        """As :meth:`Vault.admit_all`."""
+        return self.writer.admit_all(paths)
+
     def submit_all(self, entries: Sequence[bytes]) -> list[int | Error]:
         """As :meth:`Vault.submit_all`."""
         return self.writer.submit_all(entries)
 
-    def rows(self, start: int, count: int, **having: str | None) -> list[Row]:
-        """``count`` rows from the ``start``-th on; ``having`` as :meth:`Vault.find` takes it."""
-        with self._reading:
-            found = self._opened().find(**having)  # type: ignore[arg-type]  # status is checked
-            return list(islice(found, start, start + count))
+    def rows(self, start: int, count: int, *, after: str = "", **having: str | None) -> list[Row]:
+        """``count`` rows by hour; ``having`` as :class:`Wanted` takes it.
+
+        Those after the cursor ``after`` (:attr:`Row.cursor`) cost the same wherever they stand;
+        the ``start`` rows that are left out cost a look each.
+        """
+        wanted = Wanted(**having)  # type: ignore[arg-type]  # the status is checked
+        return self.writer.page(wanted, count, after=after, skip=start)
 
     def row(self, name: Digest) -> Row | None:
         """One capsule's row."""
-        with self._reading:
-            return self._opened().row(name)
+        return self.writer.row(name)
 
     def path(self, name: Digest) -> Path:
         """One capsule's file; errors as :meth:`Vault.path`."""
-        with self._reading:
-            return self._opened().path(name)
+        return self.writer.path(name)
+
+    def local(self, name: Digest) -> AbstractContextManager[Path]:
+        """As :meth:`Vault.local`."""
+        return self.writer.local(name)
+
+    def pieces(self, name: Digest, start: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """As :meth:`Vault.pieces`."""
+        return self.writer.pieces(name, start, end)
+
+    def size(self, name: Digest) -> int:
+        """As :meth:`Vault.size`."""
+        return self.writer.size(name)
 
     def close(self) -> None:
         """Let go of the databases."""
-        for each in (self._writer, self._reader):
-            if each is not None:
-                each.close()
+        if self._vault is not None:
+            self._vault.close()

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable
+from typing import TypeVar
 
 __all__ = ["Loop"]
 
@@ -21,12 +21,16 @@ class Loop:
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
         self._thread.start()
 
-    def run(self, act: Coroutine[Any, Any, T]) -> T:
+    def run(self, act: Awaitable[T]) -> T:
         """What ``act`` returns or raises."""
-        return asyncio.run_coroutine_threadsafe(act, self._loop).result()
+        return asyncio.run_coroutine_threadsafe(_done(act), self._loop).result()
 
     def close(self) -> None:
         """End the thread; what still runs is dropped."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+async def _done(act: Awaitable[T]) -> T:
+    return await act

@@ -100,9 +100,13 @@ class Vault:
             *(self._reading, self._account, self._index, self._blobs, self._turn),
         )
         self._scrub = Scrub(home / "scrubbed", self._index, self._account, self._turn)
-        self.follow()
-        if admission.region_of(self._state).vault_key != key.public:
-            raise InputError(f"{home}: this key is not the vault key of the log's region")
+        try:
+            self.follow()
+            if admission.region_of(self._state).vault_key != key.public:
+                raise InputError(f"{home}: this key is not the vault key of the log's region")
+        except BaseException:
+            self.close()
+            raise
 
     def follow(self) -> None:
         """Read what is new in the log, and obey it: erasures may come by other ways than ours."""
