@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``incamera tend``: what a home's trustees and its log do as time passes."""
+"""``incamera tend``: what a home's trustees, its vault and its log do as time passes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from incamera.cli.home import Home, home_option
 from incamera.errors import Error, InputError
 from incamera.ids import Name
 from incamera.ledger.queries import DAY
+from incamera.sealing.keys import SigningKey
 from incamera.trustee.housekeeping import Rhythm, Tended
+from incamera.vault.retention import Expired, expire
 
 __all__ = ["command", "tend"]
 
@@ -64,6 +66,12 @@ def tend(home: Home, names: Sequence[Name], rhythm: Rhythm | None = None) -> lis
     return answers
 
 
+def retire(home: Home) -> Expired:
+    """Have the vault destroy what has expired, in public."""
+    key = SigningKey.load(home.paths.vault / "signing.key")
+    return expire(home.vault, home.state(), key, home.clock)
+
+
 @click.command("tend")
 @home_option
 @click.option("--trustee", "names", multiple=True, help="Only these trustees. Default: all.")
@@ -72,12 +80,13 @@ def tend(home: Home, names: Sequence[Name], rhythm: Rhythm | None = None) -> lis
 )
 @terminal.json_option
 def command(root: Path, names: tuple[str, ...], epoch_days: int, as_json: bool) -> None:
-    """Begin and end the trustees' keys of HOME, as witness time says; run it daily.
+    """Begin and end the trustees' keys of HOME, as witness time says, and end what has expired.
 
     Each trustee announces its next key in the log before the present one ends, and destroys, then
     logs, the keys whose retention is over: what was sealed to them, only its owner opens from
-    then on. The log is cosigned afresh. Where nothing is due, nothing changes; after a crash, run
-    it again. A trustee that is served does this by itself.
+    then on. The vault destroys the capsules whose time is over, and says so in the log. The log is
+    cosigned afresh. Run it daily. Where nothing is due, nothing changes; after a crash, run it
+    again. A trustee or vault that is served does this by itself. With --trustee: that trustee only.
 
     Example: incamera tend --home home
     """
@@ -89,7 +98,14 @@ def command(root: Path, names: tuple[str, ...], epoch_days: int, as_json: bool) 
     rhythm = Rhythm(length=epoch_days * DAY)
     answers = tend(home, [each for each in known if not names or each in names], rhythm)
     lines = [line for each in answers for line in each.lines()]
-    terminal.result({"trustees": [each.to_json() for each in answers]}, lines, as_json)
+    document: dict[str, object] = {"trustees": [each.to_json() for each in answers]}
+    if not names:
+        ended = retire(home)
+        document["vault"] = {"expired": ended.capsules, "entries": list(ended.entries)}
+        lines += [f"vault  destroyed {ended.capsules} capsules that had expired"] * bool(
+            ended.entries
+        )
+    terminal.result(document, lines, as_json)
     for each in answers:
         if isinstance(each.done, Error) and each.done.hint:
             click.echo(f"hint: {each.done.hint}", err=True)

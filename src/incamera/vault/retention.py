@@ -32,7 +32,7 @@ from incamera.sealing.keys import SigningKey
 from incamera.vault.admission import region_of
 from incamera.vault.index import Row, Status
 
-__all__ = ["Expired", "Keeper", "expire"]
+__all__ = ["Expired", "Keeper", "expire", "over"]
 
 TOGETHER = 256
 """Capsules in one entry: few enough that who admits meanwhile does not wait long."""
@@ -61,15 +61,20 @@ class Expired:
     entries: tuple[int, ...]  # log indices
 
 
+def over(state: Queries, clock: Clock) -> int:
+    """The last full hour (POSIX seconds) by this machine's clock *and* by the witnesses'."""
+    return min(clock.now(), state.time) // _HOUR * _HOUR
+
+
 def expire(keeper: Keeper, state: Queries, key: SigningKey, clock: Clock) -> Expired:
     """Log, as the vault (``key``), that what is over is over, and destroy it.
 
-    ``state``: a reading of the log. Over is what had expired at the last full hour, by this
-    machine's clock *and* by the witnesses': no wrong clock destroys anything early. By the hour,
-    so that vaults that share one catalogue say the same thing in the same bytes, which the log
-    takes in once. Errors as those of ``submit``: what was done stays done.
+    ``state``: a reading of the log. Over is what had expired by :func:`over`, so no wrong clock
+    destroys anything early; by the hour, so that vaults that share one catalogue say the same thing
+    in the same bytes, which the log takes in once. Errors as those of ``submit``: what was done
+    stays done.
     """
-    until = min(clock.now(), state.time) // _HOUR * _HOUR
+    until = over(state, clock)
     capsules, entries = 0, list[int]()
     while due := tuple(sorted(islice(_due(keeper, until), TOGETHER))):
         entry = ErasureEntry(

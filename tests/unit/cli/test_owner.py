@@ -21,7 +21,7 @@ from incamera.cli.init import plan_of
 from incamera.cli.main import _run
 from incamera.cli.own.certificate import check_certificate
 from incamera.cli.own.proofs import open_proof
-from incamera.clock import SystemClock
+from incamera.clock import FixedClock, SystemClock
 from incamera.errors import InputError, IntegrityError
 from incamera.ids import Digest, Name, digest
 from incamera.ledger.entries import CapsuleEntry
@@ -29,7 +29,7 @@ from incamera.ledger.rights import consent_digest
 from incamera.sealing.keys import SigningKey
 from incamera.tlog.policy import Policy
 from incamera.vault import RefusedError
-from world import quick_folder
+from world import DAY, quick_folder
 
 Owner = Callable[..., tuple[int, dict[str, Any]]]
 
@@ -267,3 +267,29 @@ def test_a_car_whose_key_is_elsewhere_is_named(owner: Owner, root: Path, tmp_pat
     key = SigningKey.load(root / "car" / "signing.key")
     assert sold["elsewhere"] == [key.key_id]
     assert sold["consents"]
+
+
+def test_a_home_ends_what_has_expired_when_it_is_tended(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The vault says so in the log, the audit finds nothing, and a second run nothing to do."""
+    past = FixedClock(SystemClock().now() - 25 * DAY)
+    found(tmp_path / "home", plan_of("eu"), past)
+    home = Home(tmp_path / "home", past)
+    (name,) = admitted(home, tmp_path, 1)
+    home.vault.close()
+    words = ["tend", "--home", str(tmp_path / "home"), "--json"]
+    told = []
+    for _ in range(2):
+        capsys.readouterr()
+        assert _run(words) == 0
+        told.append(json.loads(capsys.readouterr().out)["vault"])
+    assert [each["expired"] for each in told] == [1, 0]
+    now = Home(tmp_path / "home")
+    row = now.vault.row(name)
+    assert row is not None
+    assert row.status == "erased"
+    erased = now.state().erased(name)
+    assert erased is not None
+    assert (erased.by, [erased.index]) == ("vault", told[0]["entries"])
+    assert _run(["audit", "--home", str(tmp_path / "home")]) == 0
