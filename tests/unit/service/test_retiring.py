@@ -32,7 +32,7 @@ def test_the_chore_ends_what_expired_and_says_how_many(
     home, public = world.home / "vault", FolderFetch(world.public)
     vaults = Vaults(lambda: Vault(home, world.vault, world.logs.log, public, world.clock))
     journal = Journal("vault", world.clock)
-    retire = retiring(vaults, home, world.vault, world.clock, journal)
+    retire = retiring(vaults, world.logs.reader(), home, world.vault, world.clock, journal)
     path = world.seal(expires=START + 2 * DAY)
     vaults.writer.admit(path)
     retire()
