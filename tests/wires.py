@@ -11,7 +11,10 @@ import contextlib
 import subprocess
 from collections.abc import Iterator, Sequence
 
-__all__ = ["Wires", "possible"]
+__all__ = ["SWITCH", "Wires", "possible"]
+
+SWITCH = "10.77.0.254"
+"""Where this process sits."""
 
 
 def possible() -> str:
@@ -40,7 +43,7 @@ class Wires:
     def __init__(self, names: Sequence[str]) -> None:
         ip("link", "set", "lo", "up")
         ip("link", "add", "switch", "type", "bridge")
-        ip("addr", "add", "10.77.0.254/24", "dev", "switch")
+        ip("addr", "add", f"{SWITCH}/24", "dev", "switch")
         ip("link", "set", "switch", "up")
         self.addresses: dict[str, str] = {}
         self._wires: dict[str, str] = {}
@@ -57,6 +60,8 @@ class Wires:
         ip("-n", space, "addr", "add", f"10.77.0.{number}/24", "dev", plug)
         ip("-n", space, "link", "set", plug, "up")
         ip("-n", space, "link", "set", "lo", "up")
+        # What is sent to anywhere leaves by the wire, where it can be seen; and ends at the switch.
+        ip("-n", space, "route", "add", "default", "via", SWITCH)
         self.addresses[name] = f"10.77.0.{number}"
         self._wires[name] = wire
 
@@ -67,6 +72,10 @@ class Wires:
     def machine(self, name: str) -> tuple[str, ...]:
         """What a command is prefixed with to run there."""
         return ("ip", "netns", "exec", self.space(name))
+
+    def wire(self, name: str) -> str:
+        """This process's end of a machine's only wire: an interface."""
+        return self._wires[name]
 
     @contextlib.contextmanager
     def cut(self, *names: str) -> Iterator[None]:
