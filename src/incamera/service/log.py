@@ -28,6 +28,7 @@ from incamera.service.leader import Candidate, Folder, StandbyError
 from incamera.service.public import KINDS, publish, read_public
 from incamera.service.sequencer import Sequencer
 from incamera.service.settings import LogSettings
+from incamera.service.standing import log_checks, log_gauges, standing_routes
 from incamera.service.term import Term
 from incamera.tlog import Log, Policy, Witnessed, tile
 from incamera.tlog.deciding import Led, adopt, is_led, mark
@@ -86,6 +87,7 @@ def open_log(
     token = Token.load(settings.token)
     opener = _Opener(settings, clock, journal, token, create)
     writer = opener.alone() if settings.leader is None else opener.candidate()
+    log_gauges(settings.public, clock)
     return log_app(writer, settings.public, token)
 
 
@@ -165,7 +167,10 @@ def log_app(writer: Writer, public: Path, token: Token) -> Starlette:
         token.check(request.headers.get("authorization", ""))
         body = await read_body(request, MAX_ADD)
         appended = await asyncio.wrap_future(writer.add(_entries(body)))
-        return answer_json({"first": appended.first_index, "size": appended.size})
+        said: dict[str, Any] = {"first": appended.first_index, "size": appended.size}
+        if appended.indices:
+            said["indices"] = appended.indices
+        return answer_json(said)
 
     async def refresh(request: Request) -> Response:
         token.check(request.headers.get("authorization", ""))
@@ -206,6 +211,7 @@ def log_app(writer: Writer, public: Path, token: Token) -> Starlette:
         Route("/add", add, methods=["POST"]),
         Route("/refresh", refresh, methods=["POST"]),
         Route("/status", status, methods=["GET"]),
+        *standing_routes(log_checks(public)),
         *(Route(f"/{kind}/{{name}}", partial(put, kind), methods=["PUT"]) for kind in KINDS),
         Route("/{path:path}", get, methods=["GET"]),
     ]

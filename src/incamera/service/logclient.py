@@ -23,9 +23,9 @@ from incamera.tlog.log import Appended
 from incamera.tlog.remote import HttpFetch
 from incamera.wire import Answer, Client
 
-__all__ = ["LogClient", "open_log_client"]
+__all__ = ["LogClient", "open_log_client", "parse_appended"]
 
-_MAX_ANSWER = 1 << 10
+_MAX_ANSWER = 1 << 21  # 65,536 indices
 _PATIENCE = 5.0
 """Seconds that one of several has: a leader that was stopped keeps its connections open."""
 
@@ -115,12 +115,12 @@ class LogClient:
 
     def append(self, entries: Sequence[bytes]) -> Appended:
         """Into the published log. The same entries again are not taken in twice."""
-        found = self._post("add", tile.encode_bundle(entries), ("first", "size"))
-        return Appended(found["first"], found["size"])
+        answer, where = self._post("add", tile.encode_bundle(entries))
+        return parse_appended(answer, len(entries), where)
 
     def refresh(self, older_than: int = 0) -> Witnessed:
         """Finish what was begun, and have the present tree cosigned."""
-        self._post("refresh", canonical({"older_than": older_than}), ("size",))
+        self._post("refresh", canonical({"older_than": older_than}))
         return self._policy.check(self.fetch("checkpoint"))
 
     def entry(self, index: int) -> bytes:
@@ -169,16 +169,26 @@ class LogClient:
             )
         )
 
-    def _post(self, path: str, body: bytes, keys: Sequence[str]) -> dict[str, int]:
+    def _post(self, path: str, body: bytes) -> tuple[bytes, str]:
+        """The answer, and who gave it."""
         answer = self._send("POST", path, body)
-        where = f"{self._clients[0].where}/{path}"
-        try:
-            found = exact_keys(parse_json(answer.body, where), keys, where)
-        except InputError as error:
-            raise UnavailableError(error.message) from error
-        if any(type(each) is not int for each in found.values()):
-            raise UnavailableError(f"{where}: not an answer of a log")
-        return found
+        return answer.body, f"{self._clients[0].where}/{path}"
+
+
+def parse_appended(answer: bytes, count: int, where: str) -> Appended:
+    """What a log says of ``count`` entries: ``{"first", "size"}``, or ``"indices"`` too."""
+    try:
+        found = parse_json(answer, where)
+        indices = found.pop("indices", None) if isinstance(found, dict) else None
+        said = exact_keys(found, ("first", "size"), where)
+        of_each = () if indices is None else tuple(indices)
+        if any(type(each) is not int for each in (*said.values(), *of_each)):
+            raise InputError(f"{where}: not numbers")
+        if indices is not None and (len(of_each) != count or of_each[0] != said["first"]):
+            raise InputError(f"{where}: other indices than entries")
+    except (InputError, TypeError) as error:
+        raise UnavailableError(f"{where}: not an answer of a log") from error
+    return Appended(said["first"], said["size"], of_each)
 
 
 def open_log_client(

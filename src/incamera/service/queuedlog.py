@@ -12,10 +12,10 @@ from typing import Any
 from nats.aio.client import Client as Nats
 from nats.errors import Error as NatsError
 
-from incamera.encoding import exact_keys, parse_json
+from incamera.encoding import parse_json
 from incamera.errors import InputError, IntegrityError
 from incamera.service.auth import Token
-from incamera.service.logclient import LogClient
+from incamera.service.logclient import LogClient, parse_appended
 from incamera.service.queue import MAC, Names, Thread, connected, holds, mac_of, silent
 from incamera.service.settings_queue import QueueSettings
 from incamera.tlog import Policy, tile
@@ -54,7 +54,7 @@ class QueuedLog(LogClient):
         body = tile.encode_bundle(entries)
         if not self._asking.fits(body):
             return super().append(entries)
-        return self._asking.append(body)
+        return self._asking.append(body, len(entries))
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -81,9 +81,9 @@ class _Asking:
         client = self._client
         return len(body) + _HEAD <= (client.max_payload if client else 1 << 20)
 
-    def append(self, body: bytes) -> Appended:
-        """Answered once the entries of a bundle are published and cosigned."""
-        work = self._thread.submit(self._append(body))
+    def append(self, body: bytes, count: int) -> Appended:
+        """Answered once the ``count`` entries of a bundle are published and cosigned."""
+        work = self._thread.submit(self._append(body, count))
         try:
             return work.result(self._seconds + 5)
         except TimeoutError as error:
@@ -108,20 +108,20 @@ class _Asking:
                 self._leave = leave
             return self._client
 
-    async def _append(self, body: bytes) -> Appended:
+    async def _append(self, body: bytes, count: int) -> Appended:
         digest = hashlib.sha256(body).hexdigest()
         client = await self._connection()
         try:
             async with asyncio.timeout(self._seconds):
                 answers = await client.subscribe(self._names.answer(digest))
                 try:
-                    return await self._asked(client, body, digest, answers)
+                    return _appended(await self._asked(client, body, digest, answers), count)
                 finally:
                     await answers.unsubscribe()
         except (NatsError, OSError, TimeoutError) as error:
             raise silent(error) from error
 
-    async def _asked(self, client: Nats, body: bytes, digest: str, answers: Any) -> Appended:
+    async def _asked(self, client: Nats, body: bytes, digest: str, answers: Any) -> bytes:
         """Publish until it is answered; a repetition has an ID of its own where it must."""
         jet, number = client.jetstream(timeout=5), 0
         headers = {MAC: mac_of(self._token, b"add", body)}
@@ -137,14 +137,13 @@ class _Asking:
             except TimeoutError:
                 continue
             if holds(self._token, f"answer {digest}".encode(), found):
-                return _appended(found.data)
+                return bytes(found.data)
 
 
-def _appended(data: bytes) -> Appended:
+def _appended(data: bytes, count: int) -> Appended:
     found = parse_json(data, "queue")
     if isinstance(found, dict) and found.get("kind") == "integrity":
         raise IntegrityError(str(found.get("detail")))
     if isinstance(found, dict) and "kind" in found:
         raise InputError(str(found.get("detail")))
-    said = exact_keys(found, ("first", "size"), "queue")
-    return Appended(said["first"], said["size"])
+    return parse_appended(data, count, "queue")

@@ -131,6 +131,8 @@ class QueueIntake:
         try:
             appended = await asyncio.wrap_future(add(_entries(msg.data)))
             said: dict[str, Any] = {"first": appended.first_index, "size": appended.size}
+            if appended.indices:
+                said["indices"] = list(appended.indices)
         except UnavailableError:
             await msg.nak(delay=1)
             return

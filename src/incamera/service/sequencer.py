@@ -4,10 +4,10 @@
 A batch costs what one entry costs (``docs/formats/log.md``), so the more ask at once the larger
 the batches, and no caller waits for more than the one that is being written and its own.
 
-A caller whose answer was lost asks again with the same bytes. The writer remembers where the last
-65,536 entries stand (after a restart it reads it from the log's own tiles): what it finds there,
-whole and in order, is answered and not taken in again. Beyond that a repetition gets a second
-place; the ledger gives it no effect.
+A caller whose answer was lost asks again with the same bytes, perhaps among others. The writer
+remembers where the last 65,536 entries stand (after a restart, or as it takes over, it reads it
+from the log's own tiles): what it finds there is answered and not taken in again, entry by entry.
+Beyond that a repetition gets a second place; the ledger gives it no effect.
 
 After any failure nothing new is written before what was begun is finished: published, if it was
 decided, and remembered, so that who asks again gets its place.
@@ -176,22 +176,27 @@ class Sequencer:
                 settle(call.answer, answer)
 
     def _write(self, calls: list[_Call]) -> list[Appended]:
+        """Each entry that does not stand there goes in once, whoever brings it, however often."""
         self._finish()
         hashes = [[merkle.leaf_hash(entry) for entry in call.entries] for call in calls]
-        firsts = [self._place(each) for each in hashes]
-        fresh: dict[tuple[bytes, ...], list[int]] = {}  # the same call twice is one
-        for number, first in enumerate(firsts):
-            if first is None:
-                fresh.setdefault(tuple(hashes[number]), []).append(number)
+        places: dict[bytes, int] = {}
+        fresh: dict[bytes, bytes] = {}
+        for leaves, call in zip(hashes, calls, strict=True):
+            for leaf, entry in zip(leaves, call.entries, strict=True):
+                if (at := self._places.get(leaf)) is None:
+                    fresh[leaf] = entry
+                else:
+                    places[leaf] = at
         if fresh:
-            batch = [entry for same in fresh.values() for entry in calls[same[0]].entries]
-            at = self._log.append(batch).first_index
-            for leaves, same in fresh.items():
-                for number in same:
-                    firsts[number] = at
-                self._remember(at, leaves)
-                at += len(leaves)
-        return [Appended(first, self._end) for first in firsts if first is not None]
+            first = self._log.append(list(fresh.values())).first_index
+            places.update(zip(fresh, range(first, first + len(fresh)), strict=True))
+            self._remember(first, list(fresh))
+        return [self._told([places[leaf] for leaf in leaves]) for leaves in hashes]
+
+    def _told(self, indices: list[int]) -> Appended:
+        first = indices[0]
+        row = indices == list(range(first, first + len(indices)))
+        return Appended(first, self._end, () if row else tuple(indices))
 
     def _finish(self) -> None:
         """Publish what was begun, and remember where it is."""
@@ -209,14 +214,6 @@ class Sequencer:
         self._end = first + len(leaves)
         while len(self._places) > _REMEMBERED:
             self._places.popitem(last=False)
-
-    def _place(self, leaves: Sequence[bytes]) -> int | None:
-        """The index of the first of ``leaves`` if all of them stand there in a row."""
-        first = self._places.get(leaves[0])
-        if first is None:
-            return None
-        rest = enumerate(leaves[1:], first + 1)
-        return first if all(self._places.get(leaf) == at for at, leaf in rest) else None
 
     def _keep_fresh(self) -> None:
         try:

@@ -24,6 +24,7 @@ from typing import Any
 
 import asyncpg  # type: ignore[import-untyped]
 
+from incamera.clock import monotonic
 from incamera.errors import UnavailableError
 from incamera.tlog.storage import Tree
 
@@ -72,6 +73,8 @@ class Session:
         self._seconds = seconds
         self._loop = asyncio.get_running_loop()
         self._turn = asyncio.Lock()
+        #: When the server answered last. Read by any thread.
+        self._heard = monotonic()
         self.over = asyncio.Event()
 
     async def ask(self, sql: str, *values: object) -> Any:
@@ -81,12 +84,18 @@ class Session:
                 raise _lost()
             try:
                 async with asyncio.timeout(self._seconds):
-                    return await self._connection.fetchrow(sql, *values)
+                    row = await self._connection.fetchrow(sql, *values)
             except BaseException as error:
                 self.end()
                 if isinstance(error, Exception):
                     raise _silent(error) from error
                 raise
+            self._heard = monotonic()
+            return row
+
+    def fresh(self) -> bool:
+        """True if the server answered so lately that it cannot have ended the session by itself."""
+        return not self.over.is_set() and monotonic() - self._heard < self._seconds / 2
 
     def ask_now(self, sql: str, *values: object) -> Any:
         """As :meth:`ask`, for another thread."""
@@ -197,8 +206,13 @@ class Term:
             raise self._over()
         self._tree = new
 
+    def look(self, tree: Tree) -> None:
+        """Believes the last answer of the session for half a lease: nobody leads before a whole."""
+        if tree != self._tree or not self._session.fresh():
+            self.check(tree)
+
     def check(self, tree: Tree) -> None:
-        """One look at the row."""
+        """Asks for the row."""
         if self._session.ask_now(_CHECK, tree.origin, self.fence, tree.size, tree.root) is None:
             raise self._over()
 

@@ -13,8 +13,8 @@ overtaken leader loses, and what it may still do to the files late is harmless. 
 3. ``public/tile/...``: a path's bytes follow from the decided tree, so who writes late writes the
    same; what of the older tiles is not needed any more is removed;
 4. ``state/tree``, for a start without the database: a leader never reads it;
-5. the lead is asked for again; the log signs, the witnesses cosign;
-6. the lead is asked for again; ``public/checkpoint``. Only now is the append answered.
+5. the database is asked again whether we lead; the log signs, the witnesses cosign;
+6. a look at when the database said so last; ``public/checkpoint``. Only now is the append answered.
 
 What the next leader finds, if this one dies, or stops for longer than its lead, after
 
@@ -27,7 +27,7 @@ step    then
         writes the same tiles, and signs nothing
 4       the same; the stopped one may put an older ``state/tree`` back, which nobody reads
 5       the same tree is signed and cosigned again
-6       nothing to do. A leader stopped between asking and renaming puts an older checkpoint of
+6       nothing to do. A leader stopped between looking and renaming puts an older checkpoint of
         the same history back: the leader sees that within a second and publishes its own again
 ======  ===========================================================================================
 
@@ -77,6 +77,10 @@ class Lead(Protocol):
         """:class:`UnavailableError` unless this is the lead still and ``tree`` the last."""
         ...
 
+    def look(self, tree: Tree) -> None:
+        """As :meth:`check`; but what was heard in the last moments is believed."""
+        ...
+
 
 class Deciding(Protocol):
     """What a log decides by."""
@@ -104,8 +108,12 @@ class Deciding(Protocol):
         """The tiles of ``tree`` are on disk."""
         ...
 
-    def check(self, tree: Tree) -> None:
-        """Asked before ``tree`` is signed, and before it is published."""
+    def may_sign(self, tree: Tree) -> None:
+        """Asked before ``tree`` is signed: :class:`UnavailableError` if it may not be."""
+        ...
+
+    def may_publish(self, tree: Tree) -> None:
+        """Asked before ``tree``, which a quorum has cosigned, is published."""
         ...
 
 
@@ -150,7 +158,10 @@ class Alone:
         """Only now may the tree be signed."""
         tree.write(self._state / "tree")
 
-    def check(self, tree: Tree) -> None:
+    def may_sign(self, tree: Tree) -> None:
+        """The lock says so."""
+
+    def may_publish(self, tree: Tree) -> None:
         """The lock says so."""
 
 
@@ -201,12 +212,15 @@ class Led:
 
     def integrated(self, tree: Tree) -> None:
         """Step 4."""
-        self._lead.check(tree)
         tree.write(self._state / "tree")
 
-    def check(self, tree: Tree) -> None:
-        """Asks the database."""
+    def may_sign(self, tree: Tree) -> None:
+        """Step 5: the database is asked."""
         self._lead.check(tree)
+
+    def may_publish(self, tree: Tree) -> None:
+        """Step 6. It is of the one history, and what comes late is mended: a look will do."""
+        self._lead.look(tree)
 
     def _files(self, tree: Tree) -> list[Path]:
         """Those that make ``tree``: of the same bytes, if there are several."""

@@ -48,10 +48,14 @@ _NOW = 300
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """Where a batch went: indices ``first_index`` on, in a published tree of ``size``."""
+    """Where a batch went: indices ``first_index`` on, in a published tree of ``size``.
+
+    ``indices``: of each entry, where they do not stand in a row: some of them were there before.
+    """
 
     first_index: int
     size: int
+    indices: tuple[int, ...] = field(default=(), repr=False)
 
 
 @dataclass
@@ -327,14 +331,14 @@ class Log:
         self._witnesses.heard(self.origin, memory.tree.size)
         checkpoint = Checkpoint(self.origin, memory.tree.size, memory.tree.root)
         tree = TileTree(self._fetch, checkpoint.size)
-        self._deciding.check(memory.tree)
+        self._deciding.may_sign(memory.tree)
         note = sign(checkpoint.text, [self._signer])
         fresh = self._witnesses.cosign(
             checkpoint, note, lambda old: merkle.consistency_proof(old, tree.size, tree.get)
         )
         note += b"".join(each.line for each in fresh)
         witnessed = self._policy.check(note)
-        self._deciding.check(memory.tree)
+        self._deciding.may_publish(memory.tree)
         durable.write(self._public / "checkpoint", note)
         memory.published = witnessed
         age = self._clock.now() - witnessed.time(self._policy)
@@ -345,6 +349,7 @@ class Log:
     def _mend(self, memory: _Memory) -> None:
         """What we published again, if an overtaken leader has put an older checkpoint back."""
         path = self._public / "checkpoint"
-        if memory.published and self._fetch("checkpoint") != memory.published.note:
-            self._deciding.check(memory.tree)  # or we are the one that was overtaken
+        there = path.read_bytes() if path.exists() else b""
+        if memory.published and there != memory.published.note:
+            self._deciding.may_sign(memory.tree)  # or we are the one that was overtaken
             durable.write(path, memory.published.note)

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from incamera.errors import InputError
+from incamera.errors import InputError, UnavailableError
+from incamera.service.logclient import parse_appended
 from incamera.service.settings_queue import QueueSettings
 from incamera.service.toml import read_table
+from incamera.tlog.log import Appended
 
 
 def taken(tmp_path: Path, text: str) -> QueueSettings | None:
@@ -42,3 +44,22 @@ def test_a_queue_section_that_is_wrong_is_refused(tmp_path: Path, text: str) -> 
     """By the name of its key; no secret stands in a URL."""
     with pytest.raises(InputError, match="queue"):
         taken(tmp_path, f"[queue]\n{text}\n")
+
+
+def test_an_answer_of_a_log_is_read_strictly() -> None:
+    """Where the entries begin, or where each of them stands; anything else is no answer."""
+    assert parse_appended(b'{"first":3,"size":9}', 2, "log") == Appended(3, 9)
+    found = parse_appended(b'{"first":3,"indices":[3,1],"size":9}', 2, "log")
+    assert found == Appended(3, 9, (3, 1))
+    for answer in (
+        b'{"first":3,"indices":[3],"size":9}',
+        b'{"first":3,"indices":[1,3],"size":9}',
+        b'{"first":3,"indices":["3",1],"size":9}',
+        b'{"first":3,"indices":7,"size":9}',
+        b'{"first":true,"size":9}',
+        b'{"first":3}',
+        b"[]",
+        b"",
+    ):
+        with pytest.raises(UnavailableError, match="not an answer"):
+            parse_appended(answer, 2, "log")

@@ -65,8 +65,22 @@ def test_the_same_call_again_has_the_same_answer(world: LogWorld, sequencer: Seq
     assert done(sequencer.add([b"two", b"three"])).first_index == 1
     together = [sequencer.add([b"four"]) for _ in range(5)]
     assert {done(each).first_index for each in together} == {3}
-    assert done(sequencer.add([b"two", b"one"])).first_index == 4
-    check_log(world, [b"one", b"two", b"three", b"four", b"two", b"one"])
+    assert done(sequencer.add([b"two", b"one"])).indices == (1, 0)
+    check_log(world, [b"one", b"two", b"three", b"four"])
+
+
+def test_an_entry_stands_once_however_it_is_brought(world: LogWorld, sequencer: Sequencer) -> None:
+    """A caller that died asks for what it had begun among other things; or twice in one call."""
+    done(sequencer.add([b"one", b"two", b"three"]))
+    mixed = done(sequencer.add([b"zero", b"two", b"four", b"zero"]))
+    assert (mixed.first_index, mixed.indices, mixed.size) == (3, (3, 1, 4, 3), 5)
+    again = writer(world)
+    both = [again.add([b"four", b"five"]), again.add([b"five", b"six"])]
+    sequencer.stop()
+    again.start()
+    assert [done(each).first_index for each in both] == [4, 5]
+    again.stop()
+    check_log(world, [b"one", b"two", b"three", b"zero", b"four", b"five", b"six"])
 
 
 def test_after_a_restart_nothing_is_forgotten(world: LogWorld) -> None:
