@@ -41,7 +41,12 @@ VERBS = {
     "tend": "Begin and end the trustees' keys, as witness time says.",
     "audit": "Check everything that is public, as an outsider would.",
     "serve": "Run one party of a region as a server: witness, log, vault, trustee.",
+    "car": "Run a car's agent: ingest while it rests, with its owner's consent.",
 }
+
+
+_MODULES = {"open": "open_", "car": "agent"}
+"""Where a verb's module is called otherwise: ``open`` is Python's, ``car`` is what a home's is."""
 
 
 class Verbs(click.Group):
@@ -55,7 +60,7 @@ class Verbs(click.Group):
         """The command of ``incamera/cli/<verb>.py``."""
         if cmd_name not in VERBS:
             return None
-        module = importlib.import_module(f"incamera.cli.{cmd_name.replace('open', 'open_')}")
+        module = importlib.import_module(f"incamera.cli.{_MODULES.get(cmd_name, cmd_name)}")
         command = module.command
         assert isinstance(command, click.Command)
         return command

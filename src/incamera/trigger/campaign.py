@@ -8,6 +8,7 @@ whole file, with the line.
 
 from __future__ import annotations
 
+import datetime
 import re
 import tomllib
 from collections.abc import Mapping
@@ -116,6 +117,7 @@ class Campaign:
     name: Name
     rules: Mapping[str, Rule] = field(default_factory=dict)
     digest: Digest | None = None  # of the text it was read from: what the log names
+    expires: int | None = None  # POSIX seconds; None: it goes on until another one is logged
 
     @classmethod
     def load(cls, path: Path) -> Campaign:
@@ -140,11 +142,12 @@ class Campaign:
         if (version := tables.pop("version", None)) != 1 or isinstance(version, bool):
             raise reader.error("", "version", "version = 1 is the one that is known")
         name = parse_name(tables.pop("name", None), f"{where}: name")
+        expires = reader.moment("expires", tables.pop("expires", None))
         rules = {tag: reader.rule(tag, table) for tag, table in tables.items()}
         if not rules:
             known = " ".join(f"[{tag}]" for tag in RULES)
             raise InputError(f"{where}: no trigger is on", hint=f"add one of {known}")
-        return cls(name, rules, digest(data))
+        return cls(name, rules, digest(data), expires)
 
 
 class _Reader:
@@ -166,6 +169,13 @@ class _Reader:
                 raise self.error(tag, key, f"unknown; keys here are {', '.join(defaults)}")
             self._check(tag, key, value, defaults[key])
         return kind(**{key: type(defaults[key])(value) for key, value in table.items()})
+
+    def moment(self, key: str, value: object) -> int | None:
+        if value is None:
+            return None
+        if not isinstance(value, datetime.datetime) or value.tzinfo is None:
+            raise self.error("", key, "has to be a time with its zone: 2027-03-01T00:00:00Z")
+        return int(value.timestamp())
 
     def _check(self, tag: str, key: str, value: Any, default: object) -> None:
         if isinstance(default, str):

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What there is to say of a car's agent, from what lies on its disk: whether it runs or not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from incamera.car.diary import Diary
+from incamera.car.exclusion import check_excluded
+from incamera.car.prepare import look_for_consent
+from incamera.car.settings import CarSettings
+from incamera.car.withheld import WithheldError
+from incamera.encoding import parse_json
+from incamera.errors import Error
+from incamera.ingest.journal import Journal
+from incamera.ingest.seating import Seating
+from incamera.ledger.state import State
+from incamera.tlog.policy import Policy
+
+__all__ = ["gather"]
+
+_LAST = 20
+
+
+def gather(settings: CarSettings, policy: Policy, now: int) -> dict[str, Any]:
+    """All of it, as plain values."""
+    places = settings.places
+    state = State(places.state)
+    try:
+        document: dict[str, Any] = {
+            "vehicle": settings.vehicle,
+            "log": {"entries": state.size, "witnessed": state.time},
+            "consent": _consent(settings, state, now),
+            "exclusion": _exclusion(settings, state, now),
+            "trustees": _trustees(settings.seating, state, policy),
+        }
+    finally:
+        state.close()
+    heard, said = _read(places.heard), _read(places.said)
+    document["agent"] = heard
+    document["worker"] = said
+    document["campaign"] = said.get("campaign") or None
+    document["withheld"] = _withheld(settings, said)
+    document["spool"] = _spool(settings)
+    return document
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What agent or worker said last; nothing if it never said anything."""
+    try:
+        value = parse_json(path.read_bytes(), str(path))
+    except (OSError, Error):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _consent(settings: CarSettings, state: State, now: int) -> dict[str, Any]:
+    found = look_for_consent(settings, state, now)
+    if found.token is None:
+        return {"on": False, "why": list(found.refused) or ["there is no token"]}
+    consent = found.token.consent
+    return {
+        "on": True,
+        "id": found.digest,
+        "purposes": list(consent.purposes),
+        "until": consent.expires,
+        "parked": consent.parked,
+        "why": list(found.refused),
+    }
+
+
+def _exclusion(settings: CarSettings, state: State, now: int) -> dict[str, Any]:
+    places = settings.places
+    try:
+        check_excluded(places.switch, places.exclusions, settings.car, state, now)
+    except WithheldError as error:
+        return {"excluded": True, "why": error.message}
+    return {"excluded": False, "why": ""}
+
+
+def _trustees(seating: Seating, state: State, policy: Policy) -> list[dict[str, Any]]:
+    return [
+        {"name": each.name, "country": each.country, "doubt": seating.doubt(state, each, policy)}
+        for each in state.parties("trustee")
+    ]
+
+
+def _withheld(settings: CarSettings, said: dict[str, Any]) -> dict[str, Any]:
+    """What is not ingested, and why: the rule that stops all, and files by reason."""
+    files: Counter[str] = Counter()
+    waiting = 0
+    if settings.places.diary.exists():
+        diary = Diary(settings.places.diary)
+        try:
+            for origin, consent, outcome, why, settled, count in diary.counts():
+                if outcome in ("withheld", "failed", "gone", "removed"):
+                    files[why] += count
+                elif not outcome and origin == "parked" and not consent:
+                    files["parked, and nobody consented to that: removed when it is old"] += count
+                elif not outcome:
+                    waiting += count
+                del settled
+        finally:
+            diary.close()
+    rule = said.get("withheld")
+    return {"rule": rule, "files": dict(sorted(files.items())), "files_waiting": waiting}
+
+
+def _spool(settings: CarSettings) -> dict[str, Any]:
+    places = settings.places
+    if not places.journal.is_dir():
+        return {"capsules": 0, "bytes": 0, "quota": settings.room.spool}
+    journal = Journal(places.journal)
+    waiting = [places.spool / f"{step.clip}.capsule" for step in journal.in_state("sealed")]
+    there = [path.stat() for path in waiting if path.exists()]
+    admitted = journal.in_state("admitted")
+    receipts = [places.journal / "receipts" / f"{step.capsule}.tlog-proof" for step in admitted]
+    times = [(path.stat().st_mtime, path.stem) for path in receipts if path.exists()]
+    last = max(times, default=None)
+    return {
+        "capsules": len(waiting),
+        "bytes": sum(each.st_size for each in there),
+        "quota": settings.room.spool,
+        "oldest": min((int(each.st_mtime) for each in there), default=None),
+        "sent": len(admitted),
+        "last_receipt": None if last is None else {"time": int(last[0]), "capsule": last[1]},
+        "refused": [asdict(each) for each in journal.refusals().values()][-_LAST:],
+        "unsent": [asdict(each) | {"tags": list(each.tags)} for each in journal.dropped()][-_LAST:],
+    }

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Looking at the recording folder: what is new in it, what is quiet, what is gone.
+
+The folder is the car's, and often on a stick that somebody pulls out: it is read only, but for
+parked footage that nobody consented to. While it is away nothing that is known is forgotten, and
+when it comes back, what nobody saw come into being counts as ``found``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from incamera.car.diary import Diary, File, Origin
+from incamera.clock import Clock, monotonic
+from incamera.errors import InputError
+from incamera.recording.folders import walk
+
+__all__ = ["Seen", "Watcher", "group_of"]
+
+_SENTRY = "SentryClips"
+_SLACK = 120
+"""Seconds by which a stick's times may be coarse, or its clock behind, at a drive's begin."""
+_TAIL = 10.0
+"""Seconds after a drive in which what comes into being is still of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One look."""
+
+    there: bool  # the folder
+    files: int
+    new: int
+    why: str = ""  # it is not there
+
+
+class Watcher:
+    """Binds what it sees. One look after the other, the more often the better."""
+
+    def __init__(
+        self,
+        folder: Path,
+        diary: Diary,
+        clock: Clock,
+        quiet: float,
+        now: Callable[[], float] = monotonic,
+    ) -> None:
+        """``quiet``: seconds without a change that settle a file."""
+        self._folder, self._diary, self._clock = folder, diary, clock
+        self._quiet, self._now = quiet, now
+        #: Size, time and when it was first seen so, of each file that is there. Of this run only:
+        #: what changed while nobody looked has to be quiet again.
+        self._there: dict[str, tuple[int, int, float]] = {}
+        #: False until the folder was looked through once since it, or the agent, came.
+        self._known = False
+        self._device = -1
+        self._parked_since = float("-inf")
+
+    def rests(self, rests: bool) -> None:
+        """Told before each look whether the car stands."""
+        if not rests:
+            self._parked_since = float("inf")
+        elif self._parked_since == float("inf"):
+            self._parked_since = self._now()
+
+    def look(self, drive: int, age: int, consent: Callable[[bool], str]) -> Seen:
+        """Go through the folder once.
+
+        ``drive``: the present or last one. ``age``: seconds that agents have watched, ever.
+        ``consent``: the token that holds now, for parked footage or not.
+        """
+        try:
+            device = self._folder.stat().st_dev
+            if device != self._device:  # a stick came or went: what is there now is another folder
+                self._there, self._known, self._device = {}, False, device
+            found = dict(self._files())
+        except (OSError, InputError) as error:
+            self._there, self._known = {}, False
+            return Seen(False, 0, 0, str(error))
+        new = 0
+        with self._diary.transaction():
+            for path, (size, mtime) in found.items():
+                new += self._see(path, size, mtime, drive, age, consent)
+        for path in self._there.keys() - found.keys():
+            del self._there[path]
+        self._known = True
+        return Seen(True, len(found), new)
+
+    def _files(self) -> Iterator[tuple[str, tuple[int, int]]]:
+        """Each file's path, size and time."""
+        for here, names in walk(self._folder):
+            for name in names:
+                path = here / name
+                if name.startswith(".") or path.is_symlink():
+                    continue
+                try:
+                    status = path.stat()
+                except FileNotFoundError:
+                    continue
+                relative = path.relative_to(self._folder).as_posix()
+                yield relative, (status.st_size, status.st_mtime_ns)
+
+    def _see(
+        self,
+        path: str,
+        size: int,
+        mtime: int,
+        drive: int,
+        age: int,
+        consent: Callable[[bool], str],
+    ) -> bool:
+        """One file; True if it was not known."""
+        now, known = self._now(), self._diary.file(path)
+        last = self._there.get(path)
+        if last is None or last[:2] != (size, mtime):
+            self._there[path] = (size, mtime, now)
+        if known is None or (known.settled and (known.size, known.mtime) != (size, mtime)):
+            self._diary.bind(self._bound(path, size, mtime, drive, age, consent))
+            return True
+        if (known.size, known.mtime) != (size, mtime):
+            self._diary.grew(path, size, mtime)
+        elif not known.settled and now - self._there[path][2] >= self._quiet:
+            self._diary.settle(path)
+        return False
+
+    def _bound(
+        self,
+        path: str,
+        size: int,
+        mtime: int,
+        drive: int,
+        age: int,
+        consent: Callable[[bool], str],
+    ) -> File:
+        """The row of a file that is seen for the first time: whose it is, for good."""
+        origin = self._origin(path)
+        wall = self._clock.now()
+        file = File(path, size, mtime, origin, 0, "", age, wall)
+        if origin == "found":
+            return file
+        if origin == "parked":
+            return replace(file, consent=consent(True))
+        if mtime / 1e9 < self._diary.begun(drive) - _SLACK:  # it was there before the drive
+            return replace(file, origin="found")
+        return replace(file, drive=drive, consent=consent(False))
+
+    def _origin(self, path: str) -> Origin:
+        if not self._known:
+            return "found"
+        rests = self._now() - self._parked_since > _TAIL
+        return "parked" if rests or _SENTRY in PurePosixPath(path).parts else "drive"
+
+
+def group_of(file: File) -> tuple[int, str, str]:
+    """What files are taken together by: a drive, or a folder of parked footage; and the consent."""
+    place = "" if file.origin == "drive" else PurePosixPath(file.path).parent.as_posix()
+    return file.drive, place, file.consent
