@@ -23,7 +23,8 @@ from incamera.cli.own.certificate import check_certificate
 from incamera.cli.own.proofs import open_proof
 from incamera.clock import FixedClock, SystemClock
 from incamera.errors import InputError, IntegrityError
-from incamera.ids import Digest, Name, digest
+from incamera.ids import Digest, Name, Region, digest
+from incamera.ledger.consent import Consent
 from incamera.ledger.entries import CapsuleEntry
 from incamera.ledger.rights import consent_digest
 from incamera.sealing.keys import SigningKey
@@ -255,6 +256,33 @@ def test_a_sold_car_records_and_delivers_nothing_more(owner: Owner, root: Path) 
     assert (code, again["entries"], len(again["erased"]["erased"])) == (0, [], 3)
     assert owner("list")[1]["drives"] == []
     assert _run(["audit", "--home", str(root)]) == 0
+
+
+def test_selling_withdraws_the_tokens_that_lie_in_the_car(owner: Owner, root: Path) -> None:
+    """The owner's own, which then go; neither the buyer's, nor what is no consent."""
+    folder = root / "car" / "consents"
+    folder.mkdir()
+    key = SigningKey.load(root / "owner" / "signing.key")
+    tokens = {}
+    for name in ("owner", "buyer"):
+        given = Consent(
+            region=Region("eu"),
+            owner=Name(name),
+            car=digest(b"car"),
+            purposes=(Name("driver-assistance"),),
+            not_before=0,
+            expires=1 << 40,
+            parked=False,
+            nonce=bytes(16),
+        )
+        tokens[name] = given.seal(key)
+        (folder / name).write_bytes(tokens[name])
+    (folder / "rubbish").write_text("{")
+    code, sold = owner("sell")
+    assert code == 0
+    assert digest(tokens["owner"]) in sold["consents"]
+    assert digest(tokens["buyer"]) not in sold["consents"]
+    assert sorted(each.name for each in folder.iterdir()) == ["buyer", "rubbish"]
 
 
 def test_a_car_whose_key_is_elsewhere_is_named(owner: Owner, root: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from incamera.cli.layout import Layout
 from incamera.cli.own.certificate import check_certificate, make_certificate
 from incamera.cli.own.erasing import erase as log_erasure
 from incamera.cli.own.kept import owned, pick_owned
-from incamera.cli.own.selling import car_key, consent_of, plan_sale, withdraw
+from incamera.cli.own.selling import car_key, consent_of, given_to, plan_sale, withdraw
 from incamera.cli.own.times import day
 from incamera.errors import InputError
 from incamera.ids import Digest
@@ -117,7 +118,7 @@ def _erase(
     "cars",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Folder of a car whose key is to end; of a home, its own car.",
+    help="Folder of a car whose key and consents are to end; of a home, its own car.",
 )
 @click.option(
     "--consent",
@@ -145,21 +146,24 @@ def sell(
 
     Example: incamera owner sell --home home --erase-all
     """
-    folders, consents = list(cars), list(files)
+    folders, places = list(cars), list[Path]()
     home = desk.home_paths
     if home is not None:
         folders += [] if cars else [home.car]
-        consents += [home.consent] if home.consent.exists() else []
+        places += [home.consent] if home.consent.exists() else []
+    places += [path for each in folders for path in given_to(each)]
+    given = _given(desk, files, places)
     sale = plan_sale(
         desk,
         owned(desk),
         vehicle=vehicle,
-        consents=[consent_of(each) for each in consents],
+        consents=given.values(),
         cars=[car_key(each) for each in folders],
     )
     entries = withdraw(desk, sale)
-    if home is not None:
-        durable.remove(home.consent)  # the car of this home records nothing from here on
+    for path in given:
+        if path not in files:
+            durable.remove(path)  # the car records nothing more by it
     document: dict[str, Any] = {
         "entries": entries,
         "consents": list(sale.consents),
@@ -181,6 +185,22 @@ def sell(
         document["erased"], more = _erase(desk, names, "sold the car", None)
         lines += more
     terminal.result(document, lines, as_json)
+
+
+def _given(desk: Desk, named: Sequence[Path], found: Sequence[Path]) -> dict[Path, Digest]:
+    """This owner's consents, by file. What was found and is none is said, and left alone."""
+    consents, owner = dict[Path, Digest](), desk.owner().name
+    for path in (*named, *found):
+        try:
+            consent = consent_of(path, owner)
+        except InputError as error:
+            if path in named:
+                raise
+            terminal.note(f"left alone: {error.message}")
+        else:
+            if consent is not None:
+                consents[path] = consent
+    return consents
 
 
 @click.command("check-erasure")

@@ -19,7 +19,7 @@ from incamera.ledger.rights import consent_digest, retire
 from incamera.sealing.keys import SigningKey, key_id
 from incamera.vault import Row
 
-__all__ = ["Sale", "car_key", "consent_of", "plan_sale", "withdraw"]
+__all__ = ["Sale", "car_key", "consent_of", "given_to", "plan_sale", "withdraw"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +42,28 @@ def car_key(folder: Path) -> SigningKey:
     return SigningKey.load(path)
 
 
-def consent_of(path: Path) -> Digest:
-    """How a withdrawal names the consent in a file: a token, or what an older car had."""
+def given_to(folder: Path) -> list[Path]:
+    """The consents that lie in a car's folder, as ``incamera car`` reads them."""
+    return sorted(path for path in (folder / "consents").glob("*") if path.is_file())
+
+
+def consent_of(path: Path, owner: Name) -> Digest | None:
+    """How a withdrawal names the consent in a file: a token, or what an older car had.
+
+    None for a token that another owner gave: the one who buys the car, say.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     try:
-        return open_consent(data, str(path)).digest
+        token = open_consent(data, str(path))
     except InputError:
         value = parse_json(data, str(path))
         if isinstance(value, dict) and isinstance(value.get("id"), str):
             return consent_digest(value["id"])
         raise
+    return token.digest if token.consent.owner == owner else None
 
 
 def plan_sale(
