@@ -47,8 +47,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     assert done.returncode in (0, 1), done.stderr
     lines = done.stdout.splitlines()
     assert lines, done.stderr
-    texts = [(to / f"egress.{each}").read_text() for each in ("html", "md")]
-    return Run(done.returncode, json.loads(lines[-1]), *texts, (to / "egress.pcap").read_bytes())
+    page, table = ((to / f"egress.{each}").read_text() for each in ("html", "md"))
+    packets = (to / "egress.pcap").read_bytes()
+    return Run(done.returncode, json.loads(lines[-1]), page, table, packets)
 
 
 def test_nobody_speaks_to_an_address_that_the_log_does_not_declare(run: Run) -> None:
