@@ -102,7 +102,7 @@ def command(party: str, config: Path, address: str | None, create: bool, as_json
         raise click.UsageError("--create goes with: incamera serve log")
     from incamera.service import serve
     from incamera.service.journal import Journal
-    from incamera.service.settings import parse_listen
+    from incamera.service.settings import VaultSettings, parse_listen
 
     journal = Journal(party, SystemClock())
     told = _load(party, config)
@@ -111,4 +111,5 @@ def command(party: str, config: Path, address: str | None, create: bool, as_json
         host, port = parse_listen(address, "--listen")
         listen = replace(listen, host=host, port=port)
     with _alone(told.folder, make=party != "log" or create):
-        serve(_open(told, journal, create), listen, journal, _ready(party, as_json))
+        desk = told.operator.desk if isinstance(told, VaultSettings) else None
+        serve(_open(told, journal, create), listen, journal, _ready(party, as_json), desk)

@@ -24,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from incamera.errors import Error, InputError, IntegrityError, PolicyError, UnavailableError
+from incamera.service import meters
 
 __all__ = [
     "HANDLERS",
@@ -136,6 +137,7 @@ def answer_json(value: Any, status: int = 200) -> Response:
 async def _ours(request: Request, error: Exception) -> Response:
     del request
     assert isinstance(error, Error)
+    meters.refused(getattr(error, "code", "") or error.kind)
     return problem(error)
 
 

@@ -106,6 +106,11 @@ class Callers:
             raise UnavailableError("the log of this region is not founded yet")
         return found
 
+    def read(self) -> tuple[int, int]:
+        """How many log entries were read, and the witness time of the last."""
+        with self._turn:
+            return self._state.size, self._state.time
+
     def is_car(self, key: bytes) -> bool:
         """True if a car with this key is enrolled. Blocks."""
         found = self._find(key)

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from incamera.clock import monotonic
 from incamera.errors import InputError, UnavailableError
+from incamera.service import meters
 from incamera.service.answers import SlowError, TooLargeError, problem
 from incamera.service.journal import Journal
 
@@ -72,13 +73,15 @@ class Guard:
         return None
 
     def _note(self, scope: Scope, call: _Watched) -> None:
-        """Reading what is public is nobody's business and not noted."""
+        """Counted; but reading what is public is nobody's business and not noted."""
+        route = getattr(scope.get("route"), "path", None)
+        took = monotonic() - call.began
+        meters.call(scope["method"], route, call.status, took)
         if scope["method"] in ("GET", "HEAD") and call.status < 400:
             return
-        route = getattr(scope.get("route"), "path", None)
-        took = round(1000 * (monotonic() - call.began))
         method = scope["method"] if scope["method"].isalpha() else "?"
-        self._journal.say("call", method=method[:10], route=route, status=call.status, ms=took)
+        facts = {"route": route, "status": call.status, "ms": round(1000 * took)}
+        self._journal.say("call", method=method[:10], **facts)
 
 
 class _Watched:

@@ -150,6 +150,11 @@ class Parts:
         self._announced = 0
         self._tally()
 
+    @property
+    def announced(self) -> int:
+        """Bytes of all that is under way."""
+        return self._announced
+
     def _load_secret(self) -> bytes:
         """What names are made with, so that the same capsule has the same one after a restart."""
         path = self._folder / "secret"

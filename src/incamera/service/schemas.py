@@ -10,7 +10,17 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Evidence", "Indexed", "Page", "Placed", "Problem", "RegionSaid"]
+__all__ = [
+    "Evidence",
+    "Indexed",
+    "OperatorStatus",
+    "Page",
+    "Placed",
+    "Problem",
+    "Ready",
+    "RegionSaid",
+    "Swept",
+]
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Base64 = Annotated[str, Field(json_schema_extra={"contentEncoding": "base64"})]
@@ -93,3 +103,35 @@ class Evidence(_Exactly):
 
     v: Literal[1]
     capsules: list[Shown]
+
+
+class Waiting(_Exactly):
+    """What waits for its batch."""
+
+    capsules: int
+    entries: int
+
+
+class OperatorStatus(_Exactly):
+    """How a vault is."""
+
+    v: Literal[1]
+    entries: int = Field(description="Log entries read.")
+    time: int = Field(description="Witness time, POSIX seconds.")
+    waiting: Waiting
+    announced: int = Field(description="Bytes of uploads that are under way.")
+
+
+class Swept(_Exactly):
+    """What a sweep destroyed."""
+
+    v: Literal[1]
+    orphans: int = Field(description="Capsules that are not in the log.")
+    announced: int = Field(description="Bytes of uploads that had expired.")
+
+
+class Ready(_Exactly):
+    """Whether what a party needs answers."""
+
+    ready: bool
+    checks: dict[str, str] = Field(description="`ok`, or the kind of error.")

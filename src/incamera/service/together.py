@@ -37,6 +37,11 @@ class Together(Generic[Q, A]):
         self._stopping = False
         self._thread = threading.Thread(target=self._work, name="together", daemon=True)
 
+    @property
+    def queued(self) -> int:
+        """How many wait."""
+        return len(self._waiting)
+
     def start(self) -> None:
         """Begin to work."""
         self._thread.start()

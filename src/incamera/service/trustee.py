@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import anyio.to_thread
@@ -29,6 +29,7 @@ from incamera.service.chores import Chores
 from incamera.service.guard import Gate, Pool, read_body
 from incamera.service.journal import Journal
 from incamera.service.settings import Peer, TrusteeSettings
+from incamera.service.standing import Check, room, standing_routes
 from incamera.service.together import Together
 from incamera.tlog import Policy
 from incamera.tlog.remote import HttpFetch
@@ -107,11 +108,20 @@ def open_trustee(settings: TrusteeSettings, clock: Clock, journal: Journal) -> S
             journal.say("tended", said=said)
 
     decisions = Together(trustee.decide_many, journal, _TOGETHER)
-    return trustee_app(trustee, decisions, Chores(journal, settings.every, tend))
+    chores = Chores(journal, settings.every, tend)
+    log = HttpFetch(settings.log.url, ca=settings.log.ca, seconds=5.0, attempts=1)
+    checks: dict[str, Check] = {
+        "log": lambda: log("checkpoint"),
+        "disk": room(settings.home),
+    }
+    return trustee_app(trustee, decisions, chores, checks)
 
 
 def trustee_app(
-    trustee: Trustee, decisions: Together[GrantRequest, Grant], chores: Chores
+    trustee: Trustee,
+    decisions: Together[GrantRequest, Grant],
+    chores: Chores,
+    checks: Mapping[str, Check] | None = None,
 ) -> Starlette:
     """``POST /decide``, ``POST /accuse``, and what it says of itself.
 
@@ -167,6 +177,7 @@ def trustee_app(
         Route("/decide", decide, methods=["POST"]),
         Route("/accuse", accuse, methods=["POST"]),
         Route("/status", tell, methods=["GET"]),
+        *standing_routes(checks or {}),
         Route("/evidence", evidence, methods=["GET"]),
         Route("/evidence/{name}", piece, methods=["GET"]),
     ]

@@ -12,17 +12,19 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from starlette.requests import Request
 
 from incamera import durable
+from incamera.clock import monotonic
 from incamera.errors import Error, InputError, UnavailableError
 from incamera.sealing.capsule import LENGTH, MAGIC, payload_offset
 from incamera.sealing.envelope import MAX_ENVELOPE
 from incamera.sealing.header import Header, open_header
+from incamera.service import meters
 from incamera.service.answers import TooLargeError
 from incamera.service.guard import Gate, Pool, body_pieces
 from incamera.service.journal import Journal
@@ -58,6 +60,7 @@ class Arrived:
     place: Path
     data: bytes | None = None
     """None: it lies at ``place`` already. Otherwise it is put there when its turn comes."""
+    since: float = field(default_factory=monotonic)
 
 
 class Incoming:
@@ -105,6 +108,7 @@ class Incoming:
         stack.enter_context(self._short.passed())
         held, size, wanted = bytearray(), 0, 0
         header: Header | None = None
+        began = monotonic()
         async for piece in body_pieces(request, largest):
             held += piece
             if header is None and (found := header_of(held)):
@@ -120,6 +124,7 @@ class Incoming:
                 held.clear()
         if header is None or size + len(held) != wanted:
             raise InputError("the capsule is cut off, or is none")
+        meters.STAGE.labels("receive").observe(monotonic() - began)
         if not size:
             return Arrived(header, wanted, place, bytes(held))
         await self._disk.run(_append, place, bytes(held))
@@ -127,6 +132,9 @@ class Incoming:
 
     def _admit(self, arrived: Sequence[Arrived]) -> Sequence[bytes | Error]:
         """One batch. Blocks."""
+        began = monotonic()
+        for each in arrived:
+            meters.STAGE.labels("wait").observe(began - each.since)
         outcomes: list[bytes | Error | None] = [_put(each) for each in arrived]
         here = [at for at, error in enumerate(outcomes) if error is None]
         try:
@@ -135,8 +143,12 @@ class Incoming:
             for each in arrived:
                 if each.data is not None:
                     each.place.unlink(missing_ok=True)
+        meters.STAGE.labels("admit").observe(monotonic() - began)
         for at, outcome in zip(here, admitted, strict=True):
             outcomes[at] = outcome
+            if isinstance(outcome, bytes):
+                meters.ADMITTED.inc()
+                meters.ADMITTED_BYTES.inc(arrived[at].size)
         return [each for each in outcomes if each is not None]
 
 

@@ -8,15 +8,13 @@ that the log knows; what a role may see is said in :mod:`incamera.service.catalo
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
-from functools import partial
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import anyio.to_thread
 from fastapi import FastAPI
 
 from incamera.clock import Clock
-from incamera.errors import Error
+from incamera.ids import Digest
 from incamera.sealing.keys import SigningKey
 from incamera.service.api import api, close
 from incamera.service.auth import Token
@@ -27,16 +25,19 @@ from incamera.service.journal import Journal
 from incamera.service.keep import Keep
 from incamera.service.limiting import Budget
 from incamera.service.logclient import open_log_client
+from incamera.service.operators import Operators, add_operators
 from incamera.service.parts import Parts
 from incamera.service.reading import add_reading
+from incamera.service.retiring import retiring
 from incamera.service.settings import VaultSettings
+from incamera.service.standing import Standing, add_standing, room
 from incamera.service.together import Together
 from incamera.service.upload import Incoming
 from incamera.service.uploadroutes import add_uploads
 from incamera.service.uploads import finish
 from incamera.service.vaults import Vaults
 from incamera.service.writing import add_writing
-from incamera.tlog import Policy
+from incamera.tlog import LogReader, Policy
 from incamera.vault import Vault
 
 __all__ = ["open_vault", "vault_app"]
@@ -44,6 +45,7 @@ __all__ = ["open_vault", "vault_app"]
 _TOGETHER = 256
 """Entries submitted in one go; more wait for the next."""
 _EVERY = 60.0
+_NOBODY = Digest("0" * 64)
 
 
 def open_vault(settings: VaultSettings, clock: Clock, journal: Journal) -> FastAPI:
@@ -54,7 +56,8 @@ def open_vault(settings: VaultSettings, clock: Clock, journal: Journal) -> FastA
 
     def opened() -> Vault:
         blobs = None if settings.blobs is None else settings.blobs.open(settings.home)
-        return Vault(settings.home, key, log, log.fetch, clock, blobs=blobs)  # type: ignore[arg-type]
+        index = None if settings.database is None else settings.database.open()
+        return Vault(settings.home, key, log, log.fetch, clock, blobs=blobs, index=index)  # type: ignore[arg-type]
 
     vaults = Vaults(opened)
     callers = Callers(
@@ -62,7 +65,7 @@ def open_vault(settings: VaultSettings, clock: Clock, journal: Journal) -> FastA
     )
     budget = Budget(settings.limits, clock)
     door = CarDoor(callers, budget)
-    incoming = Incoming(settings.home / "incoming", door, partial(_admit_all, vaults), journal)
+    incoming = Incoming(settings.home / "incoming", door, vaults.admit_all, journal)
     entries: Together[bytes, int] = Together(vaults.submit_all, journal, _TOGETHER)
     keep = Keep(
         vaults=vaults,
@@ -81,10 +84,21 @@ def open_vault(settings: VaultSettings, clock: Clock, journal: Journal) -> FastA
         """Give up what has expired, and admit what is whole."""
         finish(keep.parts, incoming)
 
-    return vault_app(keep, Chores(journal, _EVERY, vaults.follow, finish_uploads))
+    reader = LogReader(log.fetch, policy)
+    retire = retiring(vaults, reader, settings.home, key, clock, journal)
+    acts = (vaults.follow, finish_uploads, vaults.sweep, vaults.read_through, retire)
+    standing = Standing(
+        {
+            "log": lambda: log.fetch("checkpoint"),
+            "database": lambda: vaults.row(_NOBODY),
+            "disk": room(settings.home),
+        }
+    )
+    desk = Operators(keep, settings.home / "excluded", journal)
+    return vault_app(keep, Chores(journal, _EVERY, *acts), standing, desk)
 
 
-def vault_app(keep: Keep, chores: Chores) -> FastAPI:
+def vault_app(keep: Keep, chores: Chores, standing: Standing, desk: Operators) -> FastAPI:
     """The app; it starts and stops ``chores``, and the threads that admit and submit."""
 
     @contextlib.asynccontextmanager
@@ -101,16 +115,7 @@ def vault_app(keep: Keep, chores: Chores) -> FastAPI:
     add_writing(app, keep)
     add_uploads(app, keep)
     add_reading(app, keep)
+    add_operators(app, desk)
+    add_standing(app, standing)
     close(app)
     return app
-
-
-def _admit_all(vaults: Vaults, places: Sequence[Path]) -> list[bytes | Error]:
-    return [_admit(vaults, place) for place in places]
-
-
-def _admit(vaults: Vaults, place: Path) -> bytes | Error:
-    try:
-        return vaults.writer.admit(place)
-    except Error as error:
-        return error

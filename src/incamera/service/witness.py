@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -17,6 +17,7 @@ from incamera.service.answers import HANDLERS, problem
 from incamera.service.guard import Pool, read_body
 from incamera.service.journal import Journal
 from incamera.service.settings import Peer, WitnessSettings
+from incamera.service.standing import Check, room, standing_routes
 from incamera.tlog import Witness
 from incamera.tlog.keys import load_cosigner
 from incamera.tlog.note import Verifier
@@ -43,7 +44,7 @@ def open_witness(settings: WitnessSettings, clock: Clock, journal: Journal) -> S
     for each in settings.logs:
         if each.peer is not None:
             _recall(witness, each.peer, journal)
-    return witness_app(witness, logs)
+    return witness_app(witness, logs, {"disk": room(settings.state)})
 
 
 def _recall(witness: Witness, log: Peer, journal: Journal) -> None:
@@ -61,7 +62,9 @@ def _recall(witness: Witness, log: Peer, journal: Journal) -> None:
         fetch.close()
 
 
-def witness_app(witness: Witness, origins: Collection[str]) -> Starlette:
+def witness_app(
+    witness: Witness, origins: Collection[str], checks: Mapping[str, Check] | None = None
+) -> Starlette:
     """``POST /add-checkpoint`` and, for the logs of ``origins``, what monitors fetch."""
     pool = Pool(threads=8, waiting=64)
     names = {digest(origin.encode()): origin for origin in origins}
@@ -87,6 +90,7 @@ def witness_app(witness: Witness, origins: Collection[str]) -> Starlette:
 
     routes = [
         Route("/add-checkpoint", add, methods=["POST"]),
+        *standing_routes(checks or {}),
         Route("/{log}/checkpoint", published, methods=["GET"]),
     ]
     return Starlette(routes=routes, exception_handlers=HANDLERS)
