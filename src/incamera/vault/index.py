@@ -240,6 +240,10 @@ class Index(Protocol):
         """What was begun at or before ``time`` and is not finished, oldest first."""
         ...
 
+    def due(self, until: int, count: int) -> list[Digest]:
+        """What the log has, not erased, that had expired by ``until``: at most ``count``."""
+        ...
+
     def owners_of(self, keys: Collection[Digest]) -> Mapping[Digest, str]:
         """The owners whose opening keys have these digests."""
         ...

@@ -169,6 +169,14 @@ class PostgresIndex:
         sql = "SELECT digest FROM begun WHERE began <= $1 ORDER BY began, digest LIMIT $2"
         return [Digest(row[0].hex()) for row in self._fetch(sql, time, count)]
 
+    def due(self, until: int, count: int) -> list[Digest]:
+        """What had expired by ``until``, the oldest first."""
+        sql = (
+            "SELECT digest FROM capsules WHERE expires > 0 AND expires <= $1 "
+            "ORDER BY expires, digest LIMIT $2"
+        )
+        return [Digest(row[0].hex()) for row in self._fetch(sql, until, count)]
+
     def owners_of(self, keys: Collection[Digest]) -> Mapping[Digest, str]:
         """The owners whose opening keys have these digests."""
         rows = self._fetch("SELECT key, name FROM owners WHERE key = ANY($1)", _raw(keys))

@@ -18,9 +18,7 @@ others keep.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Protocol
 
 from incamera.clock import Clock
@@ -30,7 +28,6 @@ from incamera.ledger.entries import ErasureEntry
 from incamera.ledger.queries import Queries
 from incamera.sealing.keys import SigningKey
 from incamera.vault.admission import region_of
-from incamera.vault.index import Row, Status
 
 __all__ = ["Expired", "Keeper", "expire", "over"]
 
@@ -43,8 +40,8 @@ _HOUR = 3_600
 class Keeper(Protocol):
     """What this needs of a vault."""
 
-    def find(self, *, status: Status | None = None) -> Iterator[Row]:
-        """Its rows, the oldest hour first."""
+    def due(self, until: int, count: int) -> list[Digest]:
+        """What had expired by ``until`` and is not erased: kept, or lost; at most ``count``."""
         ...
 
     def submit(self, entry: bytes) -> int:
@@ -76,7 +73,7 @@ def expire(keeper: Keeper, state: Queries, key: SigningKey, clock: Clock) -> Exp
     """
     until = over(state, clock)
     capsules, entries = 0, list[int]()
-    while due := tuple(sorted(islice(_due(keeper, until), TOGETHER))):
+    while due := tuple(sorted(keeper.due(until, TOGETHER))):
         entry = ErasureEntry(
             region=region_of(state).region,
             time=until,
@@ -88,12 +85,3 @@ def expire(keeper: Keeper, state: Queries, key: SigningKey, clock: Clock) -> Exp
         entries.append(keeper.submit(encode(entry, key)))
         capsules += len(due)
     return Expired(until, capsules, tuple(entries))
-
-
-def _due(keeper: Keeper, until: int) -> Iterator[Digest]:
-    """Also what is lost: nobody can be asked for it any more."""
-    statuses: tuple[Status, ...] = ("kept", "lost")
-    for status in statuses:
-        for row in keeper.find(status=status):
-            if 0 < row.expires <= until:
-                yield row.digest

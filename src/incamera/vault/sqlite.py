@@ -56,6 +56,7 @@ CREATE INDEX capsules_hour ON capsules (hour, digest);
 CREATE INDEX capsules_owner ON capsules (owner, hour, digest);
 CREATE INDEX capsules_id ON capsules (capsule_id) WHERE capsule_id IS NOT NULL;
 CREATE INDEX capsules_odd ON capsules (hour, digest) WHERE status <> 'kept';
+CREATE INDEX capsules_expires ON capsules (expires, digest) WHERE expires > 0;
 """
 _FROM_FORMER = (
     "COALESCE(owner, ''), COALESCE(vehicle, ''), COALESCE(hour, ''), COALESCE(duration, 0), "
@@ -187,6 +188,14 @@ class SqliteIndex:
         """What was begun at or before ``time``, oldest first."""
         sql = "SELECT digest FROM begun WHERE began <= ? ORDER BY began, digest LIMIT ?"
         return [Digest(bytes(row[0]).hex()) for row in self._rows(sql, (time, count))]
+
+    def due(self, until: int, count: int) -> list[Digest]:
+        """What had expired by ``until``, the oldest first."""
+        sql = (
+            "SELECT digest FROM capsules WHERE expires > 0 AND expires <= ? "
+            "ORDER BY expires, digest LIMIT ?"
+        )
+        return [Digest(bytes(row[0]).hex()) for row in self._rows(sql, (until, count))]
 
     def owners_of(self, keys: Collection[Digest]) -> Mapping[Digest, str]:
         """The owners whose opening keys have these digests."""

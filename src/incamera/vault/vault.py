@@ -264,6 +264,10 @@ class Vault:
         """
         return self._index.page(wanted, count, after=after, skip=skip)
 
+    def due(self, until: int, count: int) -> list[Digest]:
+        """Capsules not erased that had expired by ``until`` (POSIX seconds), the oldest first."""
+        return self._index.due(until, count)
+
     def row(self, name: Digest) -> Row | None:
         """What the index knows of one capsule."""
         return self._index.get(parse_digest(name, "capsule"))

@@ -32,6 +32,7 @@ _STEPS = (
     "CREATE INDEX capsules_owner ON capsules (owner, hour, digest)",
     "CREATE INDEX capsules_id ON capsules (capsule_id) WHERE capsule_id IS NOT NULL",
     "CREATE INDEX capsules_odd ON capsules (hour, digest) WHERE status <> 'kept'",
+    "CREATE INDEX capsules_expires ON capsules (expires, digest) WHERE expires > 0",
 )
 
 
