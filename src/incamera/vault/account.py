@@ -16,7 +16,7 @@ from incamera.sealing.capsule import Capsule, read_capsule
 from incamera.sealing.keys import key_id
 from incamera.vault.blobs import Blobs
 from incamera.vault.index import Book, Facts, Index
-from incamera.vault.reading import Reading, capsule_in
+from incamera.vault.reading import Reading
 
 __all__ = ["Account"]
 
@@ -58,8 +58,7 @@ class Account:
             if start >= end:
                 return set()
             admitted = dict[Digest, int]()
-            for at, data in self._reading.entries(start, end):
-                name = capsule_in(data)
+            for at, (data, name) in enumerate(self._reading.entries(start, end), start):
                 if name is not None:
                     self._admitted(book, name, at, admitted)
                 else:

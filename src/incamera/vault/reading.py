@@ -63,8 +63,8 @@ class Known(State):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._memory: dict[tuple[Any, ...], Any] = {}
-        #: Index -> entry.
-        self.heard: dict[int, bytes] = {}
+        #: Index -> entry, and the capsule it speaks of.
+        self.heard: dict[int, tuple[bytes, Digest | None]] = {}
 
     def forget(self) -> None:
         """What was applied may have been rolled back, or another process moved the file on."""
@@ -73,14 +73,15 @@ class Known(State):
 
     def apply(self, index: int, entry: bytes, witnessed_time: int) -> Finding | None:
         """As :meth:`State.apply`."""
-        if capsule_in(entry) is None:
+        capsule = capsule_in(entry)
+        if capsule is None:
             self._memory.clear()
         try:
             return super().apply(index, entry, witnessed_time)
         finally:
-            if capsule_in(entry) is None:
+            if capsule is None:
                 self._memory.clear()
-            self.heard[index] = entry
+            self.heard[index] = entry, capsule
             if len(self.heard) > _MOST_HEARD:
                 del self.heard[next(iter(self.heard))]
 
@@ -179,20 +180,21 @@ class Reading:
             raise _NothingNewError  # so nothing is written, and no disk waited for
         self.witnessed = follower.follow(seen)
 
-    def entries(self, start: int, end: int) -> Iterator[tuple[int, bytes]]:
-        """Entries that were followed, with their indices; from memory where they are there."""
+    def entries(self, start: int, end: int) -> Iterator[tuple[bytes, Digest | None]]:
+        """Entries that were followed, and capsules they speak of; from memory if they are there."""
         heard = self.state.heard
         if all(index in heard for index in range(start, end)):
-            yield from ((index, heard[index]) for index in range(start, end))
+            yield from (heard[index] for index in range(start, end))
             return
         checkpoint = self._present().checkpoint
         reader = LogReader(self.once, self.policy)
         reader.trust(checkpoint)
-        yield from enumerate(reader.entries(start, end, checkpoint.size), start)
+        for entry in reader.entries(start, end, checkpoint.size):
+            yield entry, capsule_in(entry)
 
     def entry(self, index: int) -> bytes:
         """One of them."""
-        return next(self.entries(index, index + 1))[1]
+        return next(self.entries(index, index + 1))[0]
 
     def _present(self) -> Witnessed:
         if self.witnessed is None:
