@@ -52,6 +52,11 @@ def test_an_operator_declares_and_everybody_sees_it(
     assert second["lists"] == [first["entry"], second["entry"]]
     told = incamera("audit")
     assert f"log entry {second['entry']} takes back db (192.0.2.9/32 port 5432)" in told
+    (tmp_path / "w9").mkdir()
+    incamera("addresses", "--save", str(tmp_path / "w9"))
+    brought = declared(tmp_path / "w9")
+    assert brought is not None
+    assert len(brought) == 8
     rules = incamera("addresses", "--nftables")
     assert f"declared in log entry {second['entry']}." in rules
     assert "ip daddr 127.0.0.1/32 meta l4proto { tcp, udp } th dport 7400 accept" in rules

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from incamera.cli import terminal
 from incamera.cli.desk import Desk, with_desk
 from incamera.cli.places import allow_option, missing, nftables, of_url, parse_allow, shown
 from incamera.errors import InputError
+from incamera.ledger.addresses import found_under
 from incamera.ledger.codec import encode
 from incamera.ledger.entries import Address, AddressesEntry
 from incamera.ledger.rows import Declared
@@ -28,6 +31,12 @@ __all__ = ["command"]
     "--force", is_flag=True, help="Declare a list that leaves out a party this desk knows."
 )
 @click.option("--nftables", "rules", is_flag=True, help="Print the list as rules for nftables.")
+@click.option(
+    "--save",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Leave the list in a witness's folder too: a witness reads no entries.",
+)
 @terminal.json_option
 def command(
     desk: Desk,
@@ -35,6 +44,7 @@ def command(
     parties: bool,
     force: bool,
     rules: bool,
+    save: Path | None,
     as_json: bool,
 ) -> None:
     """Show or declare the addresses that the region's parties may connect to, and no others.
@@ -52,6 +62,8 @@ def command(
             raise click.UsageError("--nftables prints what is declared: first declare, then print.")
         index = _declare(desk, allow, parties, force)
     lists = list(desk.state().addresses())
+    if save is not None and lists:
+        found_under(save, lists[-1].entry)
     if rules:
         _rules(lists, as_json)
         return

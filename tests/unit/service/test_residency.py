@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -27,6 +27,7 @@ from incamera.wire import egress
 from serving import Region as Served
 from world import EU
 
+Told = WitnessSettings | LogSettings | VaultSettings | TrusteeSettings
 HERE, THERE, PROXY = "192.0.2.9", "203.0.113.9", "10.0.0.1"
 
 
@@ -154,13 +155,13 @@ def free() -> Iterator[None]:
 def test_each_party_is_held_to_what_it_was_founded_under(served: Served, party: str) -> None:
     """Without a list: anywhere. With one in its folder: there, and not abroad."""
     config = served.parties[party].config
-    load = {
+    load: dict[str, Callable[[Path], Told]] = {
         "log": LogSettings.load,
         "vault": VaultSettings.load,
         "witness": WitnessSettings.load,
         "trustee": TrusteeSettings.load,
-    }[served.parties[party].kind]
-    told = load(config)
+    }
+    told = load[served.parties[party].kind](config)
     hold_to_region(told)
     assert egress.check(THERE, 443) == [THERE]
     home = told.home if isinstance(told, VaultSettings | TrusteeSettings) else told.key.parent
