@@ -79,6 +79,8 @@ class Agent:
         self._kept = now()
         self._due = now()
         self._heard = _Heard()
+        #: Groups of files that were ready at the last look, and when there came to be more.
+        self._groups, self._ready_since = 0, float("-inf")
 
     @property
     def age(self) -> int:
@@ -110,8 +112,11 @@ class Agent:
 
     @property
     def idle(self) -> bool:
-        """True if there is nothing to do now, and no worker at it."""
-        return not self._worker.running and not self._wanted()
+        """True if a worker has done what can be done now, and nothing becomes ready by waiting."""
+        files = [each for each in self._diary.open() if each.consent]
+        settled = all(each.settled for each in files)
+        tried = self._worker.begun > self._ready_since
+        return not self._worker.running and settled and tried
 
     def stop(self) -> None:
         """As the car's power goes, only friendlier."""
@@ -163,7 +168,11 @@ class Agent:
                 self._diary.became([file.path], "withheld", why)
 
     def _wanted(self) -> bool:
-        return bool(ready(self._diary.open()) or self._waits())
+        groups = len(ready(self._diary.open()))
+        if groups > self._groups:
+            self._ready_since = self._now()
+        self._groups = groups
+        return bool(groups or self._waits())
 
     def _waits(self) -> bool:
         """Whether sealed capsules wait, as far as the spool shows."""
@@ -171,7 +180,7 @@ class Agent:
         return spool.is_dir() and next(spool.glob("*.capsule"), None) is not None
 
     def _work(self, moment: Moment) -> None:
-        worker, now = self._worker, self._now()
+        worker, now, wanted = self._worker, self._now(), self._wanted()
         may_send = self._settings.upload == "always"
         if worker.running and not moment.resting and not (worker.send_only and may_send):
             worker.stop()
@@ -183,7 +192,7 @@ class Agent:
             return
         every = self._settings.budget.every
         unread = not self._state.time or self._leap.unsure
-        if not (self._wanted() or unread or now - worker.ended > 10 * every):
+        if not (wanted or unread or now - worker.ended > 10 * every):
             return
         worker.start(send_only=send_only)
         self._due = now + every + secrets.randbelow(1 + 250 * every) / 1000

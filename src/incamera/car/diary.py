@@ -2,7 +2,7 @@
 """What the agent saw in the recording folder, and what became of it: one row a file, on disk.
 
 A file is bound when it is first seen, to the drive that was under way and to the consent that held
-at that moment; neither changes afterwards. Its clock, or the car's, has no say in it.
+at that moment; no other one takes its place. Its clock, or the car's, has no say in it.
 
 =========  ==================================================  ==================================
 origin     first seen                                          what may become of it
@@ -135,6 +135,12 @@ class Diary:
         with self._database.transaction():
             for path in paths:
                 self._database.run(sql, outcome, why, path)
+
+    def release(self, paths: Sequence[str]) -> None:
+        """The consent to parked footage did not last: it is as if there never was one."""
+        with self._database.transaction():
+            for path in paths:
+                self._database.run("UPDATE files SET consent = '' WHERE path = ?", path)
 
     def tried(self, paths: Sequence[str], why: str) -> int:
         """Count a try that ended before its end; how many there were now, at most."""

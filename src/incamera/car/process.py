@@ -38,7 +38,8 @@ class WorkerProcess:
         self._command, self._budget, self._now, self._load = list(command), budget, now, load
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
-        self._begun = now()
+        self.begun = float("-inf")
+        """When the last one began."""
         self.send_only = False
         self.ended = float("-inf")
         """When the last one ended."""
@@ -60,7 +61,7 @@ class WorkerProcess:
         """Start one."""
         command = [*self._command, *(["--send-only"] if send_only else [])]
         nice = self._budget.nice
-        self.send_only, self._stopped, self._begun = send_only, False, self._now()
+        self.send_only, self._stopped, self.begun = send_only, False, self._now()
         self._process = subprocess.Popen(  # noqa: S603 - our own program
             ["nice", "-n", str(nice), *command],  # noqa: S607 - coreutils'
             stdin=subprocess.PIPE,
@@ -78,7 +79,7 @@ class WorkerProcess:
         budget = self._budget
         if budget.load and self._load()[0] > budget.load:
             return False
-        phase = (self._now() - self._begun) % _PERIOD
+        phase = (self._now() - self.begun) % _PERIOD
         return budget.share >= 100 or phase < _PERIOD * budget.share / 100
 
     def _pause(self, stopped: bool) -> None:

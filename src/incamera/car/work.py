@@ -98,6 +98,7 @@ class Worker:
         self._settings, self._link, self._key = settings, link, key
         self._clock, self._redactor = clock, redactor
         self._done = Done(clock.now())
+        self._lies = False  # the log: then nothing is sent either
 
     def run(self, *, send_only: bool = False) -> Done:
         """Do what can be done now. What cannot be is in the outcome, not raised."""
@@ -111,7 +112,8 @@ class Worker:
         except Error as error:
             done.note(error)
         self._say()
-        self._send()
+        if not self._lies:
+            self._send()
         done.ended = True
         self._say()
         return done
@@ -130,10 +132,16 @@ class Worker:
                     f"{self._clock.now()}",
                     hint="set the clock",
                 )
+        except UnavailableError as error:
+            self._done.note(error)  # offline: what was read last still counts for a while
+        except IntegrityError as error:
+            self._lies = True
+            raise WithheldError("log", error.message, hint=error.hint) from error
+        try:
             places = self._settings.places
             fetch_exclusions(self._link.fetch, places.exclusions, self._link.state)
         except UnavailableError as error:
-            self._done.note(error)  # offline: what was read last still counts for a while
+            self._done.note(error)
 
     def _ingest(self) -> None:
         settings = self._settings
@@ -160,7 +168,10 @@ class Worker:
             why = "recorded while the car was parked, and the consent is not for that"
         else:
             return True
-        diary.became(paths, "withheld", why)
+        if first.origin == "parked":
+            diary.release(paths)  # the ring takes it
+        else:
+            diary.became(paths, "withheld", why)
         return False
 
     def _take(self, diary: Diary, may: Allowed, group: Sequence[File]) -> None:
