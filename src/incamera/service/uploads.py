@@ -162,16 +162,33 @@ class Uploads:
             async for piece in body_pieces(request, part.length - offset):
                 held += piece
                 if len(held) >= _PIECE:
-                    kept += await self._disk.run(part.append, bytes(held))
+                    kept += await self._append(part, bytes(held))
                     held.clear()
                     known = known or await self._look(part)
         finally:
             if held:
-                kept += await asyncio.shield(self._disk.run(part.append, bytes(held)))
+                kept += await self._append(part, bytes(held))
         if kept:
             await self._disk.run(part.sync)
             await self._look(part)
         return kept
+
+    async def _append(self, part: Part, data: bytes) -> int:
+        """Bytes into the file, to the end even if the call is given up meanwhile.
+
+        INVARIANT: nobody else has the turn while a thread of ours still writes, or the next call
+        would go on from where the file was a moment ago.
+        """
+        task = asyncio.ensure_future(self._disk.run(part.append, data))
+        given_up: asyncio.CancelledError | None = None
+        while not task.done():
+            try:
+                await asyncio.shield(task)
+            except asyncio.CancelledError as error:
+                given_up = error
+        if given_up is not None:
+            raise given_up
+        return task.result()
 
     async def _look(self, part: Part) -> bool:
         """True once the header is here, and is welcome."""
