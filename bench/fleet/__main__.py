@@ -5,6 +5,7 @@ Modes, in this order; without any, a short round of rate, rhythm and a few fault
 
   --rate max|N   capsules a second with p99 < 250 ms; or how it goes at N a second
   --rhythm       the day of 200,000 cars x 20 capsules (46/s, peaks x10) in --minutes 10
+  --grow         what a capsule costs over 10^4 and over 10^6 rows (--rows), with PostgreSQL
   --faults       kill -9, restarts, full and slow disks, cuts, under load (bench/fleet/faults.py)
 
 1 % of all that is sent is malicious, 6 % of the links fail. Whatever was answered is held against
@@ -28,6 +29,7 @@ from bench.fleet.ending import collect
 from bench.fleet.faults import FEW, Fault, chosen, run, table
 from bench.fleet.fleet import ready
 from bench.fleet.ground import Plan
+from bench.fleet.grow import grow
 from bench.fleet.jobs import Mix
 from bench.fleet.judge import Verdict, judge
 from bench.fleet.rate import at_most
@@ -47,6 +49,9 @@ def options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=15.0, help="of each phase of --rate")
     parser.add_argument("--cars", type=int, default=2_000)
     parser.add_argument("--vaults", type=int, default=1)
+    parser.add_argument("--grow", action="store_true")
+    parser.add_argument("--grow-rate", type=float, default=100.0, help="capsules a second")
+    parser.add_argument("--rows", type=int, nargs="+", default=[10**4, 10**6])
     parser.add_argument("--faults", nargs="*", help="all, or those whose name has a word given")
     parser.add_argument("--fault-rate", type=float, default=40.0, help="capsules a second")
     for name in ("postgres", "nats", "s3", "standby", "trustees"):
@@ -58,7 +63,7 @@ def options() -> argparse.Namespace:
 
 def is_short(given: argparse.Namespace) -> bool:
     """True if no mode was asked for."""
-    return given.faults is None and not (given.rate or given.rhythm)
+    return given.faults is None and not (given.rate or given.rhythm or given.grow)
 
 
 def tell(phase: Phase) -> dict[str, Any]:
@@ -83,6 +88,8 @@ def measure(given: argparse.Namespace, driver: Driver) -> dict[str, Any]:
         seconds = 60.0 if short else 60.0 * given.minutes
         times = day(seconds, mean=given.mean, peak=given.peak)
         found["rhythm"] = tell(driver.run("rhythm", times))
+    if given.grow:
+        found["grow"] = grow(driver, given.rows, given.grow_rate, given.seconds)
     return found
 
 
@@ -119,6 +126,7 @@ def session(given: argparse.Namespace, plan: Plan) -> tuple[dict[str, Any], list
 def main() -> None:
     """Run, judge, print."""
     given = options()
+    driving = is_short(given) or given.rate or given.rhythm or given.grow
     failing = given.faults is not None or is_short(given)
     if failing:
         alone()
@@ -127,7 +135,7 @@ def main() -> None:
     found: dict[str, Any] = {}
     whole = Verdict()
     for each in (plan, replace(plan, faults=True)):
-        if failing if each.faults else (is_short(given) or given.rate or given.rhythm):
+        if failing if each.faults else driving:
             figures, said = session(given, each)
             found |= figures
             for one in said:

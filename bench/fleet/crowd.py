@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ class Car:
     """One car: its key, its pseudonym, and the digest of its owner's opening key."""
 
     name: Name
+    seed: bytes
     key: SigningKey
     owner: Digest
 
@@ -36,6 +38,8 @@ class Crowd:
     revoked: list[Car]
     #: Nobody ever enrolled them.
     strangers: list[Car]
+    #: One of the enrolled, that sends more than it may.
+    greedy: Car
     owners: list[OpeningKey]
 
 
@@ -44,12 +48,15 @@ def gather(cars: int, owners: int) -> Crowd:
     held = [OpeningKey.generate() for _ in range(owners)]
 
     def some(prefix: str, count: int) -> list[Car]:
+        seeds = [secrets.token_bytes(32) for _ in range(count)]
         return [
-            Car(Name(f"{prefix}-{n}"), SigningKey.generate(), held[n % owners].key_id)
-            for n in range(count)
+            Car(Name(f"{prefix}-{n}"), seed, SigningKey(seed), held[n % owners].key_id)
+            for n, seed in enumerate(seeds)
         ]
 
-    return Crowd(some("fleet", cars), some("gone", 4), some("stranger", 4), held)
+    return Crowd(
+        some("fleet", cars), some("gone", 4), some("stranger", 4), some("greedy", 1)[0], held
+    )
 
 
 def enrolments(crowd: Crowd, operator: SigningKey) -> Iterator[list[bytes]]:
@@ -65,7 +72,7 @@ def enrolments(crowd: Crowd, operator: SigningKey) -> Iterator[list[bytes]]:
         party("owner", f"owner-{n}", SigningKey.generate().public, each.public)
         for n, each in enumerate(crowd.owners)
     ]
-    for car in (*crowd.revoked, *crowd.cars):
+    for car in (*crowd.revoked, crowd.greedy, *crowd.cars):
         batch.append(party("car", car.name, car.key.public))
         if len(batch) >= AT_ONCE:
             yield batch

@@ -137,6 +137,8 @@ class Driver:
         with answer.open("rb") as file:
             outcomes, used = pickle.load(file)
         answer.unlink()
+        sent = {each.job for each in outcomes}
+        self.mix.forget({job.digest for at, job in enumerate(chosen) if at not in sent})
         phase = Phase(
             name,
             [each.spent() for each in chosen],

@@ -56,7 +56,7 @@ def ready(folder: Path, plan: Plan) -> Iterator[Ready]:
     """Found it, enrol the fleet, run everything."""
     with contextlib.ExitStack() as stack:
         running: dict[str, engines.Engine] = {}
-        if plan.postgres:
+        if plan.postgres or plan.standby:
             running["postgres"] = stack.enter_context(engines.postgres())
         if plan.nats:
             running["nats"] = stack.enter_context(engines.nats())
@@ -84,7 +84,8 @@ def ready(folder: Path, plan: Plan) -> Iterator[Ready]:
 def enrol(region: Region, crowd: Crowd) -> None:
     """Into the log, in bulk."""
     token = Token.load(region.folder / "token")
-    log = LogClient(region.urls["log"], token, region.policy)
+    urls = [party.url for party in region.parties.values() if party.kind == "log"]
+    log = LogClient(urls, token, region.policy)
     for batch in enrolments(crowd, SigningKey.load(region.home.operator)):
         log.append(batch)
     log.close()

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from bench.fleet.capsules import PAYLOAD
 from bench.fleet.disks import Disk, Slowness
 from bench.fleet.wires import Wire, Wires
-from engines import Engine
+from engines import BUCKET, Engine
 from serving import Region, free_ports
 
 __all__ = ["Ground", "Plan"]
@@ -33,6 +33,8 @@ class Plan:
     size: int = PAYLOAD
     trustees: bool = False
     """Run the trustees, too: they follow the log."""
+    limits: str = ""
+    """Lines of the vaults' ``[limits]``."""
     faults: bool = False
     """With wires, slow disks, and, in a mount namespace of our own, full ones."""
 
@@ -50,26 +52,28 @@ class Ground(Region):
 
     def _configure(self) -> None:
         super()._configure()
-        if self.plan.faults:
-            for name in ("log", "witness-1", "witness-2"):
-                self._rewire(name)
-        self._engines()
+        if self.plan.standby:
+            self._again("log-2", "log")
         for number in range(2, self.plan.vaults + 1):
             self._vault(f"vault-{number}")
-        if self.plan.standby:
-            self._standby("log-2")
+        if self.plan.faults:
+            for name in ("log", "log-2", "witness-1", "witness-2"):
+                self._rewire(name)
+        for name in self.parties:
+            self._settle(name)
 
     def _rewire(self, name: str) -> None:
         """Whoever asks ``name`` does so by a wire."""
+        if name not in self.parties:
+            return
         port = urlsplit(self.urls[name]).port
         assert port is not None
         wire = self.all_wires.add(name, port)
         for other, party in self.parties.items():
             if other != name and not other.startswith("trustee"):
                 text = party.config.read_text()
-                party.config.write_text(
-                    text.replace(self.urls[name], f"http://127.0.0.1:{wire.port}")
-                )
+                there = f"http://127.0.0.1:{wire.port}"
+                party.config.write_text(text.replace(self.urls[name], there))
 
     def _engine_url(self, name: str) -> str:
         """Of an engine, by its wire where there are wires."""
@@ -79,33 +83,49 @@ class Ground(Region):
         wire = self.wires.get(name) or self.all_wires.add(name, engine.port)
         return engine.url.replace(f":{engine.port}", f":{wire.port}")
 
-    def _engines(self) -> None:
+    def _settle(self, name: str) -> None:
         """``[database]``, ``[leader]``, ``[queue]``, ``[blobs]`` for what is to run."""
-
-    def _add(self, name: str, text: str) -> None:
+        kind, more = self.parties[name].kind, ""
+        if kind == "log" and self.plan.standby:
+            more += f'[leader]\ndatabase = "{self._engine_url("postgres")}"\nlease = 2\n'
+        if kind == "vault" and self.plan.postgres:
+            more += f'[database]\nurl = "{self._engine_url("postgres")}"\n'
+        if kind == "vault" and self.plan.s3:
+            secret = self.folder / "s3.toml"
+            secret.write_text('access_key_id = "fleet"\nsecret_access_key = "fleet"\n')
+            secret.chmod(0o600)
+            more += f'[blobs]\nurl = "s3://{BUCKET}/fleet"\nendpoint = "{self._engine_url("s3")}"\n'
+            more += f'region = "us-east-1"\ncredentials = "{secret}"\n'
+        if kind in ("log", "vault") and self.plan.nats:
+            more += f'[queue]\nurl = "{self._engine_url("nats")}"\n'
+        if kind == "vault" and self.plan.limits:
+            more += f"[limits]\n{self.plan.limits}\n"
         config = self.parties[name].config
-        config.write_text(f"{config.read_text()}\n{text}")
+        text = config.read_text()
+        if kind == "vault" and self.plan.standby:
+            urls = f'["{self._asked("log")}", "{self._asked("log-2")}"]'
+            text = text.replace(f'[log]\nurl = "{self._asked("log")}"', f"[log]\nurl = {urls}")
+        config.write_text(f"{text}\n{more}")
+
+    def _asked(self, name: str) -> str:
+        """Where others ask it."""
+        wire = self.wires.get(name)
+        return self.urls[name] if wire is None else f"http://127.0.0.1:{wire.port}"
 
     def _vault(self, name: str) -> None:
         """Another process of the same vault: same key, a small folder of its own."""
-        first, home = self.parties["vault"], self.folder / name
+        home = self.folder / name
         home.mkdir()
         (self.home.vault / "blobs").mkdir(exist_ok=True, mode=0o700)
         (home / "blobs").symlink_to(self.home.vault / "blobs")
-        self._again(name, "vault", first.config.read_text(), f'home = "{self.home.vault}"', home)
+        self._again(name, "vault", (f'home = "{self.home.vault}"', f'home = "{home}"'))
 
-    def _standby(self, name: str) -> None:
-        """Another process of the same log, over the same folder."""
-        self._again(name, "log", self.parties["log"].config.read_text(), "", None)
-
-    def _again(self, name: str, kind: str, text: str, was: str, home: Path | None) -> None:
-        port = free_ports(1)[0]
-        old = self.urls[kind].split("//")[1]
-        self.urls[name] = f"http://127.0.0.1:{port}"
+    def _again(self, name: str, kind: str, change: tuple[str, str] = ("", "")) -> None:
+        """One more process with the configuration of party ``kind``, at a port of its own."""
+        text, old = self.parties[kind].config.read_text(), self.urls[kind].split("//")[1]
+        self.urls[name] = f"http://127.0.0.1:{free_ports(1)[0]}"
         text = text.replace(f'listen = "{old}"\n', "")
-        if home is not None:
-            text = text.replace(was, f'home = "{home}"')
-        self._party(kind, name, text)
+        self._party(kind, name, text.replace(*change) if change[0] else text)
 
     def bad_disks(self, *, full: bool) -> None:
         """Before anything is started: slow disks, and, in a namespace of our own, full ones."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -22,12 +22,19 @@ from incamera.sealing.header import open_header
 
 __all__ = ["CRIMES", "Job", "Mix", "Road"]
 
-Road = Literal["plain", "cut", "deaf", "twice", "slow"]
-"""How a good capsule travels. ``cut``: the link breaks at half, then all is sent again (resumed,
-where the vault can). ``deaf``: the answer is not heard, then sent again. ``twice``: two at once.
-``slow``: in pieces over two seconds."""
+Road = Literal["plain", "cut", "resumed", "deaf", "twice", "slow"]
+"""How a good capsule travels. ``cut``: the link breaks at half, then all is sent again;
+``resumed``: only the rest (tus). ``deaf``: the answer is not heard, then sent again. ``twice``: two
+at once. ``slow``: in pieces over two seconds."""
 
-MIX: dict[Road, float] = {"plain": 0.94, "cut": 0.02, "deaf": 0.01, "twice": 0.02, "slow": 0.01}
+MIX: dict[Road, float] = {
+    "plain": 0.94,
+    "cut": 0.01,
+    "resumed": 0.01,
+    "deaf": 0.01,
+    "twice": 0.02,
+    "slow": 0.01,
+}
 
 _APART = 500
 """Jobs between a capsule and who sends it, or its id, again."""
@@ -49,6 +56,8 @@ class Job:
     flip: int | None = None
     cut_to: int | None = None
     more: bytes = b""
+    #: What the car signs its calls with, where it has to.
+    seed: bytes = b""
 
     def spent(self) -> Job:
         """Without its bytes, for the judge; there may be many."""
@@ -97,9 +106,12 @@ class Mix:
         if dice.random() < 0.02:
             off = dice.choice((-200, -30, 2, 20))
             hour = hour_of(self._maker.now + 3600 * off)
-        head = self._maker.head(dice.choice(self._crowd.cars), hour=hour)
+        car = dice.choice(self._crowd.cars)
+        head = self._maker.head(car, hour=hour)
         chosen = road or dice.choices(list(MIX), list(MIX.values()))[0]
         job = Job("good", head.digest, head.data, head.body, chosen)
+        if chosen == "resumed":
+            job = replace(job, seed=car.seed)
         self._made += 1
         if dice.random() < 0.02:
             self._sent.append((self._made, job))
@@ -110,6 +122,11 @@ class Mix:
         if not self._sent or self._sent[0][0] > self._made - _APART:
             return None
         return self._dice.choice([job for at, job in self._sent if at <= self._made - _APART])
+
+    def forget(self, unsent: Collection[Digest]) -> None:
+        """Made, but never sent."""
+        kept = [each for each in self._sent if each[1].digest not in unsent]
+        self._sent = deque(kept, self._sent.maxlen)
 
     # What must be refused, or change nothing
 
@@ -137,7 +154,8 @@ class Mix:
     def altered(self) -> Job:
         """A bit of the ciphertext is another one."""
         job = self._job("altered", self._any(), 422)
-        return replace(job, flip=self._dice.randrange(1, 60_000))
+        length = self._maker.bodies[job.body].header.payload.length
+        return replace(job, flip=self._dice.randrange(1, length))
 
     def altered_share(self) -> Job:
         """A bit of a wrapped key is another one."""
@@ -148,8 +166,9 @@ class Mix:
     def truncated(self) -> Job:
         """The body ends early, and says so in its length."""
         head = self._any()
+        tail = len(self._maker.bodies[head.body].tail)
         return replace(
-            self._job("truncated", head, 400), cut_to=self._dice.randrange(5_000, 60_000)
+            self._job("truncated", head, 400), cut_to=len(head.data) + self._dice.randrange(tail)
         )
 
     def longer(self) -> Job:
@@ -165,7 +184,12 @@ class Mix:
         """One that was admitted: the same receipt's place again, and nothing new."""
         if (earlier := self._earlier()) is None:
             return self.good()
-        return replace(earlier, kind="replay", road="plain")
+        return replace(earlier, kind="replay", road="plain", seed=b"")
+
+    def flood(self) -> Job:
+        """One car that sends and sends: what is within its limits is taken, the rest is not."""
+        job = self._job("flood", self._maker.head(self._crowd.greedy), 201)
+        return replace(job, status=(201, 429))
 
     def stranger(self) -> Job:
         """A car nobody enrolled."""
@@ -225,6 +249,7 @@ CRIMES: dict[str, Callable[[Mix], Job]] = {
     "longer": Mix.longer,
     "junk": Mix.junk,
     "replay": Mix.replay,
+    "flood": Mix.flood,
     "stranger": Mix.stranger,
     "revoked": Mix.revoked,
     "foreign": Mix.foreign,

@@ -94,7 +94,7 @@ def judge(
     seen: Evidence, jobs: Sequence[Job], outcomes: Sequence[Outcome], *, receipts: int = 2_000
 ) -> Verdict:
     """One phase. Of the receipts so many are verified whole; of the others the place."""
-    found = Verdict(sent=len(jobs))
+    found = Verdict(sent=len({each.job for each in outcomes}))
     acknowledged: dict[Digest, tuple[Job, int]] = {}
     every = max(1, len(outcomes) // receipts)
     for number, outcome in enumerate(outcomes):
@@ -133,7 +133,7 @@ def _answer(found: Verdict, job: Job, outcome: Outcome) -> None:
 
 def _log(found: Verdict, seen: Evidence, jobs: Iterable[Job], kept: Iterable[Digest]) -> None:
     """Each digest at most once in the log, and none of those that must be refused."""
-    good = set(kept) | {job.digest for job in jobs if job.good}
+    good = set(kept) | {job.digest for job in jobs if 201 in job.status}
     for name in {job.digest for job in jobs}:
         places = seen.places.get(name, [])
         found.duplicates += max(0, len(places) - 1)

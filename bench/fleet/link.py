@@ -7,7 +7,7 @@ Only what the vault's answers have: a status, a Content-Length, a body.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 __all__ = ["Heard", "Link", "LostError"]
@@ -27,6 +27,8 @@ class Heard:
     body: bytes
     open: bool
     """False if the server will close the connection."""
+    headers: Mapping[str, str]
+    """Names in lower case."""
 
 
 class Link:
@@ -38,64 +40,71 @@ class Link:
         self._writer: asyncio.StreamWriter | None = None
 
     async def post(
-        self, path: str, parts: Sequence[bytes], *, stop: int | None = None, pause: float = 0.0
+        self,
+        path: str,
+        parts: Sequence[bytes],
+        *,
+        method: str = "POST",
+        head: str = "",
+        stop: int | None = None,
+        pause: float = 0.0,
     ) -> Heard:
-        """Send a POST; :class:`LostError` if no answer comes.
+        """Send a call; :class:`LostError` if no answer comes.
 
-        ``stop``: break the connection after so many bytes of the body, or, if negative, after
-        all of it without hearing the answer. ``pause``: seconds to take over the body.
+        ``head``: more header lines. ``stop``: break the connection after so many bytes of the
+        body, or, if negative, after all of it without hearing the answer. ``pause``: seconds to
+        take over the body.
         """
         fresh = self._writer is None
+        length = sum(map(len, parts))
+        lines = f"{method} {path} HTTP/1.1\r\nHost: vault\r\n{head}Content-Length: {length}\r\n\r\n"
+        data = (lines.encode(), *parts)
         try:
             async with asyncio.timeout(_SECONDS):
-                return await self._post(path, parts, stop, pause)
+                await self._send(data, stop, pause)
+                return await self._hear(method)
         except (OSError, EOFError, TimeoutError, ValueError, asyncio.LimitOverrunError) as error:
             self.close()
             if not fresh and not isinstance(error, TimeoutError) and stop is None and not pause:
                 # A kept connection may have been closed while idle: that is nobody's fault.
-                return await self.post(path, parts)
+                return await self.post(path, parts, method=method, head=head)
             raise LostError(type(error).__name__) from error
         except BaseException:
             self.close()
             raise
 
-    async def _post(
-        self, path: str, parts: Sequence[bytes], stop: int | None, pause: float
-    ) -> Heard:
+    async def _send(self, data: Sequence[bytes], stop: int | None, pause: float) -> None:
         if self._writer is None:
             self._reader, self._writer = await asyncio.open_connection(*self._place)
-        assert self._reader is not None
-        size = sum(map(len, parts))
-        head = f"POST {path} HTTP/1.1\r\nHost: vault\r\nContent-Length: {size}\r\n\r\n"
-        if stop is not None or pause:
-            body = b"".join(parts)
-            end = len(body) if stop is None or stop < 0 else stop
-            self._writer.write(head.encode())
-            for at in range(0, end, max(1, end // 8)):
-                self._writer.write(body[at : min(end, at + max(1, end // 8))])
-                await self._writer.drain()
-                await asyncio.sleep(pause / 8)
-            if stop is not None:
-                self.close()
-                raise LostError("cut")
-        else:
-            self._writer.write(b"".join((head.encode(), *parts)))
-        return await self._hear()
+        if stop is None and not pause:
+            self._writer.write(b"".join(data))
+            return
+        body = b"".join(data[1:])
+        end = len(body) if stop is None or stop < 0 else stop
+        step = max(1, end // 8)
+        self._writer.write(data[0])
+        for at in range(0, end, step):
+            self._writer.write(body[at : min(end, at + step)])
+            await self._writer.drain()
+            await asyncio.sleep(pause / 8)
+        if stop is not None:
+            await asyncio.sleep(0.05)  # what was sent arrives
+            self.close()
+            raise LostError("cut")
 
-    async def _hear(self) -> Heard:
+    async def _hear(self, method: str) -> Heard:
         assert self._reader is not None
-        head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
-        status, length, stays = int(head[9:12]), 0, True
-        for line in head.split(b"\r\n")[1:]:
-            name, _, value = line.partition(b":")
-            if name == b"content-length":
-                length = int(value)
-            elif name == b"connection" and value.strip() == b"close":
-                stays = False
+        first, *lines = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        status, headers = int(first[9:12]), dict[str, str]()
+        for line in lines:
+            name, _, value = line.partition(":")
+            headers[name.lower()] = value.strip()
+        length = 0 if method == "HEAD" else int(headers.get("content-length", "0"))
         body = await self._reader.readexactly(length)
+        stays = headers.get("connection", "").lower() != "close"
         if not stays:
             self.close()
-        return Heard(status, body, stays)
+        return Heard(status, body, stays, headers)
 
     def close(self) -> None:
         """End it, with what is on its way."""

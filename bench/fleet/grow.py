@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a capsule costs as the store grows: the same load over ever more rows and log entries.
+
+The store is filled in bulk: signed entries into the log, as the vault would have put them there,
+and the rows they make into PostgreSQL. Blobs are not made for these (a million are 70 GB): a
+capsule's blob is a name in one of 256 folders or a key in a bucket, whatever lies beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg  # type: ignore[import-untyped]  # it has no types
+
+from bench.fleet.crowd import EU
+from bench.fleet.drive import Driver
+from bench.fleet.fleet import Ready
+from bench.fleet.rhythm import steady
+from incamera.ids import Digest
+from incamera.ledger.codec import encode
+from incamera.ledger.entries import CapsuleEntry
+from incamera.sealing.keys import SigningKey
+from incamera.service.auth import Token
+from incamera.service.logclient import LogClient
+
+__all__ = ["grow"]
+
+_AT_ONCE = 5_000
+_COLUMNS = (
+    *("digest", "capsule_id", "status", "at", "owner", "vehicle", "hour", "duration"),
+    *("expires", "bytes", "cameras", "tags", "purposes"),
+)
+
+
+def grow(driver: Driver, sizes: Sequence[int], rate: float, seconds: float) -> dict[str, Any]:
+    """CPU and latency of a capsule at each size; each compared with the first."""
+    found: list[dict[str, Any]] = []
+    for size in sizes:
+        began = time.process_time()
+        rows = asyncio.run(_fill(driver.ready, size))
+        print(f"{rows} rows; filled in {time.process_time() - began:.0f} s CPU", flush=True)
+        driver.run(f"warm at {size}", steady(rate, 5.0))
+        phase = driver.run(f"{size} rows", steady(rate, seconds))
+        costs = phase.costs()
+        served = sum(used for name, used in costs.items() if name != "cars")
+        found.append({"rows": rows, "served_ms": round(served, 3), **phase.figures()})
+        print(f"{size} rows: {served:.2f} ms CPU, {phase.latency()} {costs}", flush=True)
+    ratio = found[-1]["served_ms"] / found[0]["served_ms"]
+    return {"sizes": found, "ratio": round(ratio, 3)}
+
+
+async def _fill(ready: Ready, size: int) -> int:
+    """Rows and log entries up to ``size``, while the vaults are stopped; how many there are."""
+    for each in ready.vaults:
+        each.stop()
+    connection = await asyncpg.connect(ready.engines["postgres"].url)
+    region = ready.region
+    key = SigningKey.load(region.home.vault / "signing.key")
+    urls = [party.url for party in region.parties.values() if party.kind == "log"]
+    log = LogClient(urls, Token.load(region.folder / "token"), region.policy)
+    try:
+        there = int(await connection.fetchval("SELECT count(*) FROM capsules"))
+        while there < size:
+            names = [secrets.token_bytes(32) for _ in range(min(_AT_ONCE, size - there))]
+            now = ready.maker.now
+            entries = [
+                encode(CapsuleEntry(region=EU, time=now, capsule=Digest(name.hex())), key)
+                for name in names
+            ]
+            first = log.append(entries).first_index
+            records = [_row(ready, name, first + at) for at, name in enumerate(names)]
+            await connection.copy_records_to_table("capsules", records=records, columns=_COLUMNS)
+            there += len(names)
+            await connection.execute(
+                "UPDATE marks SET value = $1 WHERE name = 'read'", first + len(names)
+            )
+        await connection.execute("ANALYZE")
+    finally:
+        log.close()
+        await connection.close()
+    for each in ready.vaults:
+        each.start()
+    return there
+
+
+def _row(ready: Ready, name: bytes, at: int) -> tuple[Any, ...]:
+    car = secrets.choice(ready.crowd.cars)
+    facts = ready.maker.facts
+    lists = (json.dumps(list(each)) for each in (facts.cameras, facts.tags, facts.purposes))
+    owner = f"owner-{at % len(ready.crowd.owners)}"
+    hour = f"2026-{1 + at % 12:02}-{1 + at % 28:02}T{at % 24:02}"
+    what = (name, secrets.token_bytes(32), "kept", at, owner, car.name, hour, 30)
+    return (*what, facts.expires, 73_000, *lists)
