@@ -79,6 +79,7 @@ def test_two_that_start_at_once_have_one_leader(parties: Parties) -> None:
         client.ask("POST", "refresh", b'{"older_than":0}', limit=10_000),
         client.ask("PUT", f"list/{'0' * 64}", b"x", limit=10_000),
     ]
+    assert json.loads(client.get("readyz", limit=10_000))["checks"]["leader"] == "ok"
     for answer in answers:
         assert answer.status == 503
         assert answer.headers["retry-after"] == "1"

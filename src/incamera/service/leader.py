@@ -97,6 +97,15 @@ class Candidate:
         """:class:`StandbyError` unless this process leads, as far as it knows."""
         self._writing()
 
+    def known(self) -> None:
+        """:class:`StandbyError` if it is not known who leads."""
+        if self._now is None and self._leader is None:
+            raise StandbyError(None)
+
+    def writes(self) -> float:
+        """1 while we lead."""
+        return float(self._now is not None)
+
     def status(self) -> dict[str, Any]:
         """``role`` (leader, standby), ``leader`` (URL or None), ``fence`` and ``size`` if leading.
 

@@ -25,6 +25,7 @@ from incamera.service.auth import Token
 from incamera.service.guard import Pool, read_body
 from incamera.service.journal import Journal
 from incamera.service.leader import Candidate, Folder, StandbyError
+from incamera.service.meters import gauge
 from incamera.service.public import KINDS, publish, read_public
 from incamera.service.sequencer import Sequencer
 from incamera.service.settings import LogSettings
@@ -72,6 +73,14 @@ class Writer(Protocol):
         """:class:`StandbyError` unless this process may write."""
         ...
 
+    def known(self) -> None:
+        """:class:`StandbyError` if it is not known who writes."""
+        ...
+
+    def writes(self) -> float:
+        """1 if this process writes, as far as it knows."""
+        ...
+
     def status(self) -> dict[str, Any]:
         """``role``: alone, leader or standby; ``leader``: its URL, if known. Asks nobody."""
         ...
@@ -88,6 +97,7 @@ def open_log(
     opener = _Opener(settings, clock, journal, token, create)
     writer = opener.alone() if settings.leader is None else opener.candidate()
     log_gauges(settings.public, clock)
+    gauge("log_writes", "1 if this process writes the log, 0 if it stands by.", writer.writes)
     return log_app(writer, settings.public, token)
 
 
@@ -211,7 +221,7 @@ def log_app(writer: Writer, public: Path, token: Token) -> Starlette:
         Route("/add", add, methods=["POST"]),
         Route("/refresh", refresh, methods=["POST"]),
         Route("/status", status, methods=["GET"]),
-        *standing_routes(log_checks(public)),
+        *standing_routes(log_checks(public) | {"leader": writer.known}),
         *(Route(f"/{kind}/{{name}}", partial(put, kind), methods=["PUT"]) for kind in KINDS),
         Route("/{path:path}", get, methods=["GET"]),
     ]

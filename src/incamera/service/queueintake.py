@@ -38,7 +38,7 @@ Add = Callable[[Sequence[bytes]], Future[Appended]]
 
 _STREAM_BYTES = 1 << 28
 _WINDOW = 120.0  # seconds that the stream knows a message ID again
-_REDELIVER = 5.0  # seconds after which a message is another writer's
+_REDELIVER = 2.0  # seconds after which a message is taken again, by this writer or the next
 _AT_ONCE = 512  # messages being written
 
 

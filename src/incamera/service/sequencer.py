@@ -119,6 +119,13 @@ class Sequencer:
     def check(self) -> None:
         """Alone, this process may always write."""
 
+    def known(self) -> None:
+        """Who writes: this process."""
+
+    def writes(self) -> float:
+        """It does."""
+        return 1.0
+
     def status(self) -> dict[str, Any]:
         """``role`` is ``alone``: nobody else stands ready to write this log."""
         return {"role": "alone", "leader": None}

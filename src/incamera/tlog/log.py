@@ -302,19 +302,7 @@ class Log:
                 hint="restore public/tile from a backup or a mirror",
             )
         if published:
-            self._check_published(published.checkpoint, tree)
-
-    def _check_published(self, published: Checkpoint, tree: Tree) -> None:
-        """The published tree must be the decided one or a beginning of it."""
-        if published.size > tree.size:
-            raise IntegrityError(
-                f"{self._state}: knows {tree.size} entries, but {published.size} were published",
-                hint="the state was restored from an old backup: put the newest state back, or "
-                "start a new log; going on would fork it",
-            )
-        prefix = merkle.subtree(0, published.size, TileTree(self._fetch, tree.size).get)
-        if prefix != published.root:
-            raise IntegrityError(f"{self._public}: the published checkpoint is of another tree")
+            storage.check_beginning(self._public, published.checkpoint, tree)
 
     def _integrate(self, memory: _Memory, batch: Batch, *, begun: bool) -> None:
         """Steps 1 to 3: the batch, the tiles, then the state that allows to sign them."""

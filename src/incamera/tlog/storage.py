@@ -16,10 +16,21 @@ from incamera import durable
 from incamera.encoding import base64_bytes, base64_text, canonical, exact_keys, parse_canonical
 from incamera.errors import InputError, IntegrityError, UnavailableError
 from incamera.tlog import merkle, tile
+from incamera.tlog.checkpoint import Checkpoint
 from incamera.tlog.edge import RightEdge, edge_widths
 from incamera.tlog.fetch import FolderFetch
+from incamera.tlog.tree import TileTree
 
-__all__ = ["Batch", "Tree", "collect", "extend", "read_edge", "read_tail", "sweep"]
+__all__ = [
+    "Batch",
+    "Tree",
+    "check_beginning",
+    "collect",
+    "extend",
+    "read_edge",
+    "read_tail",
+    "sweep",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +137,19 @@ def extend(
     for level, index, hashes in edge.partials():
         put(level, index, len(hashes), b"".join(hashes))
     return files
+
+
+def check_beginning(public: Path, published: Checkpoint, tree: Tree) -> None:
+    """The published tree must be the decided one, whose tiles are there, or a beginning of it."""
+    if published.size > tree.size:
+        raise IntegrityError(
+            f"{public}: the state knows {tree.size} entries, but {published.size} were published",
+            hint="the state was restored from an old backup: put the newest state back, or "
+            "start a new log; going on would fork it",
+        )
+    tiles = TileTree(FolderFetch(public), tree.size)
+    if merkle.subtree(0, published.size, tiles.get) != published.root:
+        raise IntegrityError(f"{public}: the published checkpoint is of another tree")
 
 
 def sweep(public: Path) -> None:
