@@ -113,13 +113,7 @@ class AgentCar:
     def __init__(self, folder: Path, **change: Any) -> None:
         self.folder, self.world, self.ticks = folder, World(folder / "world"), Ticks()
         self.clock = FixedClock(self.world.clock.now())  # the car's own
-        self.vault = Vault(
-            folder / "vault",
-            self.world.vault,
-            self.world.logs.log,
-            FolderFetch(self.world.public),
-            self.world.clock,
-        )
+        self.vault = self.open_vault()
         self.campaign = self.publish(CAMPAIGN)
         self.stick = folder / "stick"
         self.stick.mkdir()
@@ -141,6 +135,16 @@ class AgentCar:
         self.link = FolderLink(self.world, self.vault, self.settings.places.state)
         self.link.follow()
         self.agent = self.start()
+
+    def open_vault(self) -> Vault:
+        """The vault, as after a restart."""
+        return Vault(
+            self.folder / "vault",
+            self.world.vault,
+            self.world.logs.log,
+            FolderFetch(self.world.public),
+            self.world.clock,
+        )
 
     def start(self) -> Agent:
         """The agent, as after a restart."""
