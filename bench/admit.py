@@ -16,10 +16,9 @@ import argparse
 import contextlib
 import json
 import sqlite3
-import sys
 import tempfile
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -49,7 +48,7 @@ class Stages:
     """CPU of the calls that were wrapped, by name."""
 
     def __init__(self) -> None:
-        self.spent: Counter[str] = Counter()
+        self.spent = defaultdict[str, float](float)
 
     def wrap(self, owner: Any, method: str, name: str) -> None:
         """Count ``owner.method`` under ``name``; what it makes is made within it."""
@@ -179,16 +178,16 @@ def fill_state(path: Path, count: int) -> None:
 
 def measure(bench: Bench, vault: Vault, maker: Maker, folder: Path, args: Any) -> dict[str, Any]:
     """CPU ms a capsule, by stage, over some batches."""
-    for paths in bench.batches(maker, folder, 2, args.batch):  # connections, plans, pages
+    for paths in bench.batches(maker, folder, args.warm, args.batch):  # connections, folders, pages
         assert not any(isinstance(each, Error) for each in vault.admit_all(paths))
     stages = Stages()
     with contextlib.ExitStack() as undo:
-        for module, name in ((admit, "receipts"), (admit, "_read"), (admit, "encode")):
+        for module, name in ((admit, "receipts"), (admit, "encode")):
             undo.callback(setattr, module, name, getattr(module, name))
-        stages.wrap(admit, "_read", "read")
         stages.wrap(admit, "receipts", "receipts")
         stages.wrap(admit, "encode", "entry")
         for owner, method, name in (
+            (vault._admitting, "_read_all", "read"),
             (vault._admitting, "_judge", "rules"),
             (vault._reading, "follow", "follow"),
             (vault._account, "catch_up", "rows kept"),
@@ -254,6 +253,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--batch", type=int, default=48, help="capsules at a time")
     parser.add_argument("--batches", type=int, default=20)
+    parser.add_argument("--warm", type=int, default=10, help="batches before it is measured")
     parser.add_argument("--rows", type=int, nargs="*", default=[10_000, 1_000_000])
     parser.add_argument("--engine", choices=["postgres", "sqlite"], action="append")
     args = parser.parse_args()
@@ -265,4 +265,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -52,7 +52,7 @@ class Shared:
     def vault(self, name: str = "vault", **more: Any) -> Vault:
         """One vault, with a folder of its own."""
         world = self.world
-        more = {"blobs": self.blobs, "index": self.make()} | more
+        more = dict[str, Any](blobs=self.blobs, index=self.make()) | more
         log, fetch = world.logs.reopened(), FolderFetch(world.public)
         opened = Vault(world.home / name, world.vault, log, fetch, world.clock, **more)
         self._stack.callback(opened.close)

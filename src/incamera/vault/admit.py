@@ -77,7 +77,7 @@ class Admitting:
 
     def admit_all(self, paths: Sequence[Path]) -> list[bytes | Error]:
         """As :meth:`incamera.vault.Vault.admit_all`."""
-        read = list(self._readers.map(_read, paths)) if len(paths) > 1 else [_read(paths[0])]
+        read = self._read_all(paths)
         capsules = {each.digest: each for each in read if isinstance(each, Capsule)}
         answers: Answers = {}
         known = self._take_in(capsules, answers)
@@ -88,6 +88,9 @@ class Admitting:
                 answers[name] = error
         self._answer([name for name in capsules if name not in answers], answers)
         return [answers[e.digest] if isinstance(e, Capsule) else e for e in read]
+
+    def _read_all(self, paths: Sequence[Path]) -> list[Capsule | Error]:
+        return list(self._readers.map(_read, paths)) if len(paths) > 1 else [_read(paths[0])]
 
     # New ones
 

@@ -157,7 +157,11 @@ class PostgresIndex:
     def held(self) -> None:
         """The locks are those of a connection that lives."""
         connection = getattr(self._held, "connection", None)
-        if connection is None or connection.is_closed():
+        try:
+            lost = connection is None or connection.is_closed()
+        except asyncpg.InterfaceError:
+            lost = True  # the pool took it back already
+        if lost:
             raise UnavailableError(f"{self._where} was lost meanwhile", hint="try again")
 
     def give_up(self, names: Collection[Digest]) -> None:

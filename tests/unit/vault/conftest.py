@@ -15,6 +15,8 @@ from incamera.vault.sqlite import SqliteIndex
 from vaults import Shared, fresh_database
 from world import World, quick_folder
 
+__all__ = ["Shared"]
+
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Engine]:

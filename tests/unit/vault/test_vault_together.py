@@ -18,7 +18,7 @@ from vaults import Shared, erasure, logged, name_of, proven, twins
 
 def hook(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, act: Callable[[], object]) -> None:
     """Do ``act`` once, right after ``owner.name`` has done its work for the first time."""
-    real, done = getattr(owner, name), []
+    real, done = getattr(owner, name), list[bool]()
 
     def hooked(*args: Any, **more: Any) -> Any:
         found = real(*args, **more)
