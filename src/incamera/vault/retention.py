@@ -31,8 +31,8 @@ from incamera.vault.admission import region_of
 
 __all__ = ["Expired", "Keeper", "expire", "over"]
 
-TOGETHER = 256
-"""Capsules in one entry: few enough that who admits meanwhile does not wait long."""
+TOGETHER = 32
+"""Capsules in one entry: removing their blobs takes some ms each, and who admits waits for it."""
 
 _HOUR = 3_600
 
