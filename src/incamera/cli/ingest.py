@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 
@@ -18,6 +18,7 @@ from incamera.clock import Clock
 from incamera.geofence import GeofencePolicy, Zones
 from incamera.ids import parse_name
 from incamera.ingest import Admit, CarHome, Plan, Summary, ingest
+from incamera.ingest.cluster import Cluster
 from incamera.recording import Options
 from incamera.recording.srt import Axes
 
@@ -44,6 +45,7 @@ class _Job:
     """Whose recording it is, what to keep of it, and where it goes."""
 
     car: CarHome
+    key: Path  # file of the car's signing key
     plan: Plan
     admit: Admit
     clock: Clock
@@ -55,7 +57,8 @@ def _of_home(
     forbidden = Zones.empty() if zones is None else Zones.load(zones)
     plan = Plan(forbidden, announced_campaign(home, campaign), geofence)
     announce_zones(home, forbidden.digest)
-    return _Job(car_home(home), plan, home.vault.admit, home.clock)
+    key = home.paths.car / "signing.key"
+    return _Job(car_home(home), key, plan, home.vault.admit, home.clock)
 
 
 def _apart(
@@ -79,21 +82,29 @@ def _apart(
     forbidden = Zones.empty() if zones is None else Zones.load(zones)
     plan = Plan(forbidden, logged_campaign(state, campaign), geofence)
     vault = VaultClient(url, car.key, clock, ca=ca)
-    return _Job(car, plan, vault.send, clock)
+    return _Job(car, folder / "signing.key", plan, vault.send, clock)
 
 
-def _run(job: _Job, source: Path, options: Options | None, wait: bool) -> Summary:
+def _run(
+    job: _Job,
+    source: Path,
+    options: Options | None,
+    wait: bool,
+    cluster: Cluster | None = None,
+) -> Summary:
+    """Here, or over ``cluster``."""
+    how: dict[str, Any] = {
+        "admit": job.admit,
+        "options": options,
+        "clock": job.clock,
+        "wait": wait,
+    }
     with terminal.bar("ingesting", "s") as advance:
-        return ingest(
-            source,
-            job.car,
-            job.plan,
-            admit=job.admit,
-            options=options,
-            clock=job.clock,
-            wait=wait,
-            progress=advance,
-        )
+        if cluster is None:
+            return ingest(source, job.car, job.plan, progress=advance, **how)
+        from incamera.ingest.spread import ingest_over
+
+        return ingest_over(cluster, source, job.car, job.plan, key=job.key, progress=advance, **how)
 
 
 def _seconds(found: dict[str, float]) -> str:
@@ -163,6 +174,23 @@ def told(summary: Summary) -> list[str]:
     type=click.Path(path_type=Path),
     help="With --url: the owner's consent for this car. Default: `consent` in --keys.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="Who cuts, redacts and seals: this process, or the workers of a Ray cluster.",
+)
+@click.option(
+    "--ray-address",
+    "address",
+    help="With --engine ray: host:port of a cluster. Default: a cluster on this machine alone.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 10_000),
+    help="With --engine ray: how many workers. Default: one for each core.",
+)
 @click.option("--wait", is_flag=True, help="Wait for another ingest of this car to end.")
 @terminal.json_option
 def command(
@@ -178,6 +206,9 @@ def command(
     axes: Axes | None,
     owner: str | None,
     consent: Path | None,
+    engine: Literal["local", "ray"],
+    address: str | None,
+    workers: int | None,
     wait: bool,
     as_json: bool,
 ) -> None:
@@ -192,8 +223,14 @@ def command(
     and enrolled. Trustees, policy and campaign are those of the log, read under the pinned
     tlog-policy; nothing is looked at without the owner's consent.
 
+    With --engine ray the clips of many recordings are made by many workers, the same as one
+    process makes. Each machine sees SOURCE and the car's folder at the same path; the machines read
+    what the car saw, so they are trusted as the car is (docs/operating/depot.md).
+
     Example: incamera ingest TeslaCam --home home --zones zones.geojson
     """
+    if engine != "ray" and (address or workers):
+        raise click.UsageError("--ray-address and --workers go with --engine ray.")
     geofence = GeofencePolicy(distance_m=zone_distance, ends_m=ends_metres, ends_s=ends_seconds)
     if isinstance(desk, HomeDesk):
         if owner is not None or consent is not None:
@@ -202,7 +239,8 @@ def command(
     else:
         job = _apart(desk, zones, campaign, geofence, owner, consent)
     options = Options(positions=positions, align=align, axes=axes)
-    summary = _run(job, source, options, wait)
+    cluster = Cluster(address, workers) if engine == "ray" else None
+    summary = _run(job, source, options, wait, cluster)
     error = summary.error()
     document = summary.to_json()
     if error is not None:
