@@ -45,6 +45,7 @@ __all__ = ["Agent"]
 
 _AGE = "age"
 _WALL = "wall"
+_MONTH = 30 * 86_400  # seconds of watching
 
 
 @dataclass
@@ -81,6 +82,8 @@ class Agent:
         self._heard = _Heard()
         #: Groups of files that were ready at the last look, and when there came to be more.
         self._groups, self._ready_since = 0, float("-inf")
+        if settings.watch.is_dir():
+            self._diary.prune(self._age - _MONTH, lambda path: not (settings.watch / path).exists())
 
     @property
     def age(self) -> int:

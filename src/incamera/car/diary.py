@@ -20,7 +20,7 @@ before a crash, is gone through again, and its clips are found done in the inges
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -154,6 +154,18 @@ class Diary:
         """Files that nothing became of yet, by path."""
         sql = f"SELECT {_COLUMNS} FROM files WHERE outcome = '' ORDER BY path"  # noqa: S608
         return [_file(row) for row in self._database.rows(sql)]
+
+    def prune(self, before: int, gone: Callable[[str], bool]) -> None:
+        """Forget files first seen ``before`` that something became of, if they are ``gone``.
+
+        One that comes back is ``found``: nothing more becomes of it.
+        """
+        sql = "SELECT path FROM files WHERE outcome <> '' AND seen < ? ORDER BY seen LIMIT 10000"
+        paths = [row[0] for row in self._database.rows(sql, (before,))]
+        with self._database.transaction():
+            for path in paths:
+                if gone(path):
+                    self._database.run("DELETE FROM files WHERE path = ?", path)
 
     def counts(self) -> Iterator[tuple[str, str, str, str, bool, int]]:
         """Origin, consent, outcome, why, whether settled, and how many files are so."""

@@ -22,6 +22,9 @@ __all__ = ["Seen", "Watcher", "group_of"]
 _SENTRY = "SentryClips"
 _SLACK = 120
 """Seconds by which a stick's times may be coarse, or its clock behind, at a drive's begin."""
+_OLD = 86_400
+"""Seconds since a file was written, from when on it did not come into being while the car stood:
+somebody put it there, and it is his."""
 _TAIL = 10.0
 """Seconds after a drive in which what comes into being is still of it."""
 
@@ -53,6 +56,8 @@ class Watcher:
         #: Size, time and when it was first seen so, of each file that is there. Of this run only:
         #: what changed while nobody looked has to be quiet again.
         self._there: dict[str, tuple[int, int, float]] = {}
+        #: Of these, what is settled in the diary just so: it need not be looked up each second.
+        self._settled: set[str] = set()
         #: False until the folder was looked through once since it, or the agent, came.
         self._known = False
         self._device = -1
@@ -74,10 +79,11 @@ class Watcher:
         try:
             device = self._folder.stat().st_dev
             if device != self._device:  # a stick came or went: what is there now is another folder
-                self._there, self._known, self._device = {}, False, device
+                self._forget()
+                self._device = device
             found = dict(self._files())
         except (OSError, InputError) as error:
-            self._there, self._known = {}, False
+            self._forget()
             return Seen(False, 0, 0, str(error))
         new = 0
         with self._diary.transaction():
@@ -85,8 +91,13 @@ class Watcher:
                 new += self._see(path, size, mtime, drive, age, consent)
         for path in self._there.keys() - found.keys():
             del self._there[path]
+        self._settled &= self._there.keys()
         self._known = True
         return Seen(True, len(found), new)
+
+    def _forget(self) -> None:
+        """The folder is away, or another one."""
+        self._there, self._settled, self._known = {}, set(), False
 
     def _files(self) -> Iterator[tuple[str, tuple[int, int]]]:
         """Each file's path, size and time."""
@@ -112,16 +123,21 @@ class Watcher:
         consent: Callable[[bool], str],
     ) -> bool:
         """One file; True if it was not known."""
-        now, known = self._now(), self._diary.file(path)
-        last = self._there.get(path)
+        now, last = self._now(), self._there.get(path)
         if last is None or last[:2] != (size, mtime):
             self._there[path] = (size, mtime, now)
+            self._settled.discard(path)
+        elif path in self._settled:
+            return False
+        known = self._diary.file(path)
         if known is None or (known.settled and (known.size, known.mtime) != (size, mtime)):
             self._diary.bind(self._bound(path, size, mtime, drive, age, consent))
             return True
         if (known.size, known.mtime) != (size, mtime):
             self._diary.grew(path, size, mtime)
-        elif not known.settled and now - self._there[path][2] >= self._quiet:
+        elif known.settled:
+            self._settled.add(path)
+        elif now - self._there[path][2] >= self._quiet:
             self._diary.settle(path)
         return False
 
@@ -140,6 +156,8 @@ class Watcher:
         file = File(path, size, mtime, origin, 0, "", age, wall)
         if origin == "found":
             return file
+        if origin == "parked" and mtime / 1e9 < wall - _OLD:
+            return replace(file, origin="found")
         if origin == "parked":
             return replace(file, consent=consent(True))
         if mtime / 1e9 < self._diary.begun(drive) - _SLACK:  # it was there before the drive

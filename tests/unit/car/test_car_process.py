@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from agents import Ticks
+from agents import AgentCar, Ticks
 from incamera.car.process import WorkerProcess
 from incamera.car.settings import Budget
+from world import quick_folder
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
 BUSY = "import time\nwhile True: time.process_time()"
@@ -91,3 +92,43 @@ def test_a_stopped_worker_whose_agent_is_killed_is_not_left_behind() -> None:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         until(lambda: state(pid) == "")
+
+
+def test_a_drive_that_begins_ends_the_work_at_once() -> None:
+    """At the next look, a second later; what only sends goes on, if it may."""
+    with quick_folder() as folder:
+        car = AgentCar(folder)
+        worker = WorkerProcess([sys.executable, "-c", BUSY], Budget(nice=0, share=100), car.ticks)
+        car.agent._worker = worker
+        car.says.write_text("parked\n")
+        car.later(1)
+        assert worker.running
+        car.drives()
+        assert not worker.running
+        (car.settings.places.spool / "x.capsule").parent.mkdir(parents=True)
+        (car.settings.places.spool / "x.capsule").touch()
+        car.later(300)
+        assert (worker.running, worker.send_only) == (True, True)
+        car.later(1)
+        assert worker.running
+        car.agent.stop()
+        assert not worker.running
+
+
+def test_what_became_of_files_is_forgotten_once_they_are_gone_for_a_month() -> None:
+    """And not before: what is still there would count as new."""
+    with quick_folder() as folder:
+        car = AgentCar(folder)
+        car.consent()
+        car.parks()
+        car.drives()
+        path, stays = car.records("goes"), car.records("stays")
+        car.parks()
+        car.work()
+        path.unlink()
+        car.agent._diary.keep("age", 60 * 86_400)
+        car.start()
+        diary = car.agent._diary
+        assert diary.file("goes.mp4") is None
+        assert diary.file("stays.mp4") is not None
+        assert stays.exists()
