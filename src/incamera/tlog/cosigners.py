@@ -25,6 +25,9 @@ Call = Future[Answer]
 _MOMENT = 0.25
 """Seconds that the others get to answer when a quorum has."""
 
+_TURNS = 3
+"""Submissions to one witness: it may move on in between, if another process submits as well."""
+
 
 def _answered() -> Call:
     call: Call = Future()
@@ -146,18 +149,21 @@ class Witnesses:
     def _ask(
         self, number: int, checkpoint: Checkpoint, note: bytes, prove: Prove
     ) -> list[Signature]:
-        """One witness's cosignatures; a 409 tells where it stands, and is answered once."""
+        """One witness's cosignatures; a 409 tells where it stands, and is answered."""
         where = f"witness {number + 1}"
-        status, answer = self._submit(number, checkpoint, note, prove)
-        if status == 409:
-            self._sizes[number] = _told_size(answer, where)
-            if (told := self._sizes[number]) > checkpoint.size:
+        for _ in range(_TURNS):
+            old = min(self._sizes[number], checkpoint.size)
+            status, answer = self._submit(number, note, old, prove)
+            if status != 409:
+                break
+            told = self._sizes[number] = _told_size(answer, where)
+            if told > checkpoint.size:
                 self._larger[number] = told
                 raise _smaller(where, told, checkpoint.origin, checkpoint.size)
-            status, answer = self._submit(number, checkpoint, note, prove)
             # tlog-witness 1.0 says 409 where 1.1 says 422: our size, which fits, with another root.
-            if status == 409 and _told_size(answer, where) == checkpoint.size > 0:
+            if told == old == checkpoint.size > 0:
                 status = 422
+                break
         if status == 422:
             error = IntegrityError(
                 f"{where} refuses size {checkpoint.size} of {checkpoint.origin}: it has "
@@ -171,10 +177,7 @@ class Witnesses:
         self._sizes[number] = checkpoint.size
         return self._open(checkpoint, answer, where)
 
-    def _submit(
-        self, number: int, checkpoint: Checkpoint, note: bytes, prove: Prove
-    ) -> tuple[int, bytes]:
-        old = min(self._sizes[number], checkpoint.size)
+    def _submit(self, number: int, note: bytes, old: int, prove: Prove) -> tuple[int, bytes]:
         proof = "".join(f"{base64_text(each)}\n" for each in prove(old))
         body = f"old {old}\n{proof}\n".encode() + note
         try:

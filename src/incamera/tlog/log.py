@@ -250,12 +250,17 @@ class Log:
         """
         with self._deciding.held():
             memory, self._memory = self._memory, None
-            if memory is None or self._deciding.tree() != memory.tree:
-                memory = self._load()
-            elif self._deciding.shared:
-                self._mend(memory)
             try:
+                if memory is None or self._deciding.tree() != memory.tree:
+                    memory = self._load()
+                elif self._deciding.shared:
+                    self._mend(memory)
                 yield memory
+            except IntegrityError:
+                self._unanswered = True
+                # What an overtaken leader finds, or hears of a larger tree, is no fork.
+                self._deciding.may_sign(self._deciding.tree())
+                raise
             except BaseException:
                 self._unanswered = True
                 raise

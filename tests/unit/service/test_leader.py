@@ -28,6 +28,7 @@ from incamera.service.settings_leader import LeaderSettings
 from incamera.service.term import Session, Term, open_session
 from incamera.service.toml import read_table
 from incamera.tlog import Log
+from incamera.tlog import log as tlog_log
 from incamera.tlog.checkpoint import Checkpoint
 from incamera.tlog.deciding import Led, adopt, mark
 from incamera.tlog.note import split_note
@@ -197,7 +198,11 @@ class Stop:
             name = path.name.partition("-")[0]
             self.around(name, lambda: write(path, data, mode=mode))
 
+        sign: Callable[..., bytes] = tlog_log.sign  # type: ignore[attr-defined]
         monkeypatch.setattr(durable, "write", writes)
+        monkeypatch.setattr(
+            tlog_log, "sign", lambda *args: self.around("signature", lambda: sign(*args))
+        )
         monkeypatch.setattr(
             durable, "create_all", lambda files: self.around("tiles", lambda: create_all(files))
         )
@@ -210,7 +215,7 @@ class Stop:
 
 STEPS = [
     f"{when} {what}"
-    for what in ("batch", "decision", "tiles", "tree", "checkpoint")
+    for what in ("batch", "decision", "tiles", "tree", "signature", "checkpoint")
     for when in ("before", "after")
 ]
 

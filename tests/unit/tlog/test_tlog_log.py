@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 from incamera.clock import FixedClock
+from incamera.encoding import base64_text
 from incamera.errors import InputError, IntegrityError, UnavailableError
 from incamera.tlog import FolderFetch, Log, LogReader, Policy, Proof, Signer, Witness, merkle, tile
 from incamera.tlog.checkpoint import Checkpoint
 from incamera.tlog.keys import generate_cosigner
 from incamera.tlog.log import Appended, WitnessClient
 from incamera.tlog.note import sign
+from incamera.tlog.tree import TileTree
 from world_tlog import ORIGIN, START, LogWorld, check_log, ed25519_key, log_world
 
 
@@ -385,6 +387,44 @@ def test_a_larger_tree_that_we_have_caught_up_with_stops_nobody(world: LogWorld)
     late.go.set()
     assert log.append(entries(2, 3)) == Appended(2, 3)
     check_log(world, entries(0, 3))
+
+
+class Shared:
+    """A witness that somebody else submits the same tree to, between two calls of ours."""
+
+    def __init__(self, inner: WitnessClient, public: Path) -> None:
+        self.inner = inner
+        self.public = public
+        self.statuses: list[int] = []
+
+    def add_checkpoint(self, body: bytes) -> tuple[int, bytes]:
+        """As the witness; the other comes right after our first call."""
+        status, answer = self.inner.add_checkpoint(body)
+        self.statuses.append(status)
+        if len(self.statuses) == 1:
+            tree = TileTree(FolderFetch(self.public), 5)
+            hashes = merkle.consistency_proof(3, 5, tree.get)
+            proof = "".join(f"{base64_text(each)}\n" for each in hashes)
+            other = f"old 3\n{proof}\n".encode() + body.partition(b"\n\n")[2]
+            assert self.inner.add_checkpoint(other)[0] == 200
+        return status, answer
+
+
+def test_a_witness_that_moved_on_to_our_own_tree_tells_of_no_fork(world: LogWorld) -> None:
+    """An overtaken leader submits the decided tree as well: the 409 is about the old size."""
+    world.log.append(entries(0, 3))
+    for each in world.witnesses:
+        each.down = True
+    with pytest.raises(UnavailableError):
+        world.log.append(entries(3, 5))
+    for each in world.witnesses:
+        each.down = False
+    shared = Shared(world.witnesses[0], world.public)
+    log = world.reopened([shared, *world.witnesses[1:]])
+    assert len(log.refresh().times) == 3
+    assert shared.statuses == [409, 409, 200]
+    log.append(entries(5, 6))
+    check_log(world, entries(0, 6))
 
 
 def test_a_replayed_cosignature_does_not_count(world: LogWorld) -> None:
