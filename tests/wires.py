@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 __all__ = ["SWITCH", "Wires", "possible"]
 
@@ -41,6 +42,10 @@ class Wires:
     """One machine for each name, at 10.77.0.1 and on; this process sits at 10.77.0.254."""
 
     def __init__(self, names: Sequence[str]) -> None:
+        # Names of namespaces are files there, and others on this host may have such machines too.
+        Path("/run/netns").mkdir(exist_ok=True)
+        mount = ["mount", "-t", "tmpfs", "tmpfs", "/run/netns"]
+        subprocess.run(mount, check=True, capture_output=True, timeout=20)
         ip("link", "set", "lo", "up")
         ip("link", "add", "switch", "type", "bridge")
         ip("addr", "add", f"{SWITCH}/24", "dev", "switch")

@@ -76,7 +76,9 @@ def main() -> int:
             return 6
         words = [sys.executable, "-m", "bench.egress", *sys.argv[1:]]
         environment = {**os.environ, _INSIDE: "1"}
-        os.execvpe("unshare", ["unshare", "--net", "--mount", *words], environment)
+        # A process namespace too: whatever ends the bench, ends all that it started.
+        alone = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        os.execvpe("unshare", [*alone, *words], environment)
     options.to.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="egress-") as folder:
         result = measure(Path(folder), options.to.resolve(), options.seconds, options.plant)
