@@ -18,8 +18,8 @@ __all__ = ["Vaults"]
 _PAUSE = 1.0
 _SWEPT = 3_600
 """Seconds: nobody takes longer from beginning a capsule to its entry in the log."""
-_READ_THROUGH = 100
-"""Capsules in a round of the chores: 144,000 a day, at one round a minute."""
+_READ_THROUGH = 100, 1 << 28
+"""Capsules, and bytes, in a round of the chores: 144,000 a day, at one round a minute."""
 
 
 class Vaults:
@@ -63,7 +63,7 @@ class Vaults:
 
     def read_through(self) -> None:
         """A chore: read the next few kept capsules through, and mark those that are lost."""
-        self.writer.read_through(_READ_THROUGH)
+        self.writer.read_through(*_READ_THROUGH)
 
     def admit_all(self, paths: Sequence[Path]) -> list[bytes | Error]:
         """As :meth:`Vault.admit_all`."""

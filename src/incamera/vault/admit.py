@@ -205,21 +205,15 @@ class Admitting:
         if (status == "kept" and sound) or status == "erased":
             return
         facts = Facts.of(name, capsule.header, capsule.size, None)
-        with self.index.begin([Begun(facts, None)], self.clock.now()) as (standing,):
-            if standing.what == "fresh":
-                self._replace(capsule, sound)
-        if standing.what != "fresh":
-            with self.index.resume([name]):
-                self._replace(capsule, sound)
-
-    def _replace(self, capsule: Capsule, sound: bool) -> None:
-        if not sound:
-            self.blobs.put(capsule.digest, capsule.pieces())
+        # A row in ``begun`` says that here is a blob to look after, should this be cut short.
+        with self.index.begin([Begun(facts, None)], self.clock.now()):
+            if not sound:
+                self.blobs.put(name, capsule.pieces())
         with self.turn:
             self.account.catch_up()
             with self.index.accounting() as book:
-                self.account.settle(book, capsule.digest)
-        self.index.give_up([capsule.digest])
+                self.account.settle(book, name)
+        self.index.give_up([name])
 
     # Answers
 

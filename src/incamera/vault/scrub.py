@@ -7,6 +7,7 @@ A disk tells nobody of a sector that it lost until it is read.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 from pathlib import Path
 
@@ -29,12 +30,16 @@ class Scrub:
         self._account = account
         self._turn = turn
 
-    def read(self, count: int) -> list[Digest]:
+    def read(self, count: int, most: int) -> list[Digest]:
         """As :meth:`incamera.vault.Vault.read_through`."""
         rows = self._index.page(Wanted(status="kept"), count, after=self._reached())
+        at_end = len(rows) < count
+        before = itertools.accumulate((row.bytes for row in rows), initial=0)
+        few = [row for row, size in zip(rows, before, strict=False) if size < most]
+        at_end, rows = at_end and len(few) == len(rows), few
         lost = [row.digest for row in rows if not self._account.sound(row.digest)]
         found = [name for name in lost if self._lose(name)]
-        reached = rows[-1].cursor if len(rows) == count else ""
+        reached = "" if at_end else rows[-1].cursor
         durable.write(self._place, reached.encode("ascii"), mode=0o600)
         return found
 

@@ -340,7 +340,6 @@ def _migrate(path: Path) -> None:
         return
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as file:
-            file.execute("BEGIN IMMEDIATE")
             (version,) = file.execute("PRAGMA user_version").fetchone()
             if version > _VERSION:
                 raise InputError(
@@ -348,8 +347,14 @@ def _migrate(path: Path) -> None:
                     hint="use that incamera, or move the file away: it is made again from the log",
                 )
             if version == 1:
-                for statement in _SINCE_1.split(";\n"):
-                    file.execute(statement)
-            file.execute("COMMIT")
+                _bring_up(file)
     except sqlite3.Error as error:
         raise UnavailableError(f"{path}: {error}", hint="see to that disk or file") from error
+
+
+def _bring_up(file: sqlite3.Connection) -> None:
+    file.execute("BEGIN IMMEDIATE")
+    if file.execute("PRAGMA user_version").fetchone() == (1,):  # nobody was quicker
+        for statement in _SINCE_1.split(";\n"):
+            file.execute(statement)
+    file.execute("COMMIT")

@@ -189,10 +189,11 @@ class Vault:
         if not entries:
             return []
         try:
-            first = self._log.append(entries).first_index
+            put = self._log.append(entries)
+            places = put.indices or range(put.first_index, put.first_index + len(entries))
             with self._turn:
                 self._account.catch_up()
-                return [self._took(entry, first + n) for n, entry in enumerate(entries)]
+                return [self._took(each, at) for each, at in zip(entries, places, strict=True)]
         except Error as error:
             return itertools.repeat(error, len(entries))
 
@@ -309,13 +310,14 @@ class Vault:
             self._account.catch_up()
             return [name for name in self._blobs.names() if self._state.capsule(name) is None]
 
-    def read_through(self, count: int) -> list[Digest]:
+    def read_through(self, count: int, most: int = 1 << 40) -> list[Digest]:
         """Read the next ``count`` kept capsules through; the digests of those missing or damaged.
 
-        They are ``lost`` from then on: admitting such a capsule again mends it. The next call goes
-        on behind the last one, of an earlier process too, and at the end begins anew.
+        Fewer, once they make ``most`` bytes. The bad ones are ``lost`` from then on: admitting
+        such a capsule again mends it. The next call goes on behind the last one, of an earlier
+        process too, and at the end begins anew.
         """
-        return self._scrub.read(count)
+        return self._scrub.read(count, most)
 
     def sweep(self, older_than: int = 0) -> list[Digest]:
         """Destroy what was begun ``older_than`` seconds ago, or before, and never logged.
@@ -328,12 +330,13 @@ class Vault:
         with self._index.alone() as alone:
             stale = self._index.begun_before(before, LONGEST_PAGE)
             gone = set[Digest]()
-            if stale or alone:
+            thorough = alone and not older_than
+            if stale or thorough:
                 self._log.refresh()
             if stale:
                 with self._index.resume(stale, wait=False) as left:
                     gone |= self._undo(left)
-            if alone and not older_than:
+            if thorough:
                 gone |= self._undo_unknown()
             return sorted(gone)
 
