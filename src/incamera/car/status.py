@@ -14,7 +14,7 @@ from incamera.car.prepare import look_for_consent
 from incamera.car.settings import CarSettings
 from incamera.car.withheld import WithheldError
 from incamera.encoding import parse_json
-from incamera.errors import Error
+from incamera.errors import Error, UnavailableError
 from incamera.ingest.journal import Journal
 from incamera.ingest.seating import Seating
 from incamera.ledger.state import State
@@ -28,24 +28,39 @@ _LAST = 20
 def gather(settings: CarSettings, policy: Policy, now: int) -> dict[str, Any]:
     """All of it, as plain values."""
     places = settings.places
-    state = State(places.state)
+    heard, said = _read(places.heard), _read(places.said)
+    return {
+        "vehicle": settings.vehicle,
+        **_by_the_log(settings, policy, now),
+        "agent": heard,
+        "worker": said,
+        "campaign": said.get("campaign") or None,
+        "withheld": _withheld(settings, said),
+        "spool": _spool(settings),
+    }
+
+
+def _by_the_log(settings: CarSettings, policy: Policy, now: int) -> dict[str, Any]:
+    """What hangs on the log as it was read last; while it is being read, that it is."""
     try:
-        document: dict[str, Any] = {
-            "vehicle": settings.vehicle,
-            "log": {"entries": state.size, "witnessed": state.time},
+        state = State(settings.places.state)
+    except UnavailableError as error:
+        why = f"the log is being read just now: {error.message}"
+        return {
+            "log": {"entries": 0, "witnessed": 0, "why": why},
+            "consent": {"on": False, "why": [why]},
+            "exclusion": {"excluded": False, "why": why},
+            "trustees": [],
+        }
+    try:
+        return {
+            "log": {"entries": state.size, "witnessed": state.time, "why": ""},
             "consent": _consent(settings, state, now),
             "exclusion": _exclusion(settings, state, now),
             "trustees": _trustees(settings.seating, state, policy),
         }
     finally:
         state.close()
-    heard, said = _read(places.heard), _read(places.said)
-    document["agent"] = heard
-    document["worker"] = said
-    document["campaign"] = said.get("campaign") or None
-    document["withheld"] = _withheld(settings, said)
-    document["spool"] = _spool(settings)
-    return document
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -10,17 +10,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from agents import AgentCar, Ticks
 from incamera.car.drive import DriveWatch
+from incamera.car.exclusion import Exclusions
 from incamera.car.settings import DriveSource
 from incamera.car.times import Leap, check_clock
 from incamera.car.withheld import WithheldError
+from incamera.cli.agent import command
 from incamera.cli.agent_settings import load
+from incamera.cli.agent_told import told
 from incamera.cli.party import PartyPlan, make_party
 from incamera.clock import FixedClock, SystemClock
 from incamera.errors import InputError
 from incamera.ids import Name
+from incamera.ledger.consent import open_consent
+from incamera.sealing.keys import SigningKey
 from world import DAY, quick_folder
 from world_tlog import START
 
@@ -67,8 +73,8 @@ def test_a_car_that_stops_saying_what_it_does_may_be_anywhere(tmp_path: Path) ->
     assert watch.look().state == "driving"
     os.utime(path, (START - 29, START - 29))
     assert watch.look().state == "parked"
-    for command in ("false", str(tmp_path / "none")):
-        assert not DriveWatch(DriveSource(None, (command,)), clock).look().resting
+    for program in ("false", str(tmp_path / "none")):
+        assert not DriveWatch(DriveSource(None, (program,)), clock).look().resting
 
 
 def test_a_clock_is_believed_only_where_the_others_do_not_contradict_it() -> None:
@@ -222,3 +228,47 @@ def test_the_unit_is_one_that_systemd_understands(tmp_path: Path) -> None:
         [verifier, "verify", unit], capture_output=True, text=True, check=False, timeout=30
     )
     assert (done.returncode, done.stderr.strip()) == (0, "")
+
+
+def test_owner_and_operator_sign_what_the_car_believes(tmp_path: Path) -> None:
+    """`incamera car consent` and `exclude` make what token and list are read as; nobody else's."""
+    for role in ("car", "owner", "operator"):
+        country = "" if role == "operator" else "DE"
+        plan = PartyPlan(role, Name(role), Name(role), country, "", None)  # type: ignore[arg-type]
+        make_party(tmp_path / role, plan, SystemClock())
+    card, out = str(tmp_path / "car" / "card.json"), tmp_path / "out"
+    words = ["--region", "eu", "--out", str(out), "--json"]
+    run = CliRunner().invoke
+    asked = ["consent", card, "--keys", str(tmp_path / "owner"), "--purpose", "mapping", *words]
+    assert run(command, asked).exit_code == 0
+    token = open_consent(out.read_bytes())
+    token.verify(SigningKey.load(tmp_path / "owner" / "signing.key").public)
+    assert (token.consent.purposes, token.consent.parked) == (("mapping",), False)
+    operator = SigningKey.load(tmp_path / "operator" / "signing.key").public
+    asked = ["exclude", card, "--keys", str(tmp_path / "operator"), "--number", "7", *words]
+    assert run(command, asked).exit_code == 0
+    listed = Exclusions.open(out.read_bytes(), "list", operator)
+    assert (listed.number, listed.cars) == (7, {token.consent.car})
+    asked[3] = str(tmp_path / "owner")
+    assert isinstance(run(command, asked).exception, InputError)
+
+
+def test_status_says_in_words_what_holds_and_what_does_not(car: AgentCar) -> None:
+    """Consent, trustees, campaign, spool, what is withheld; and that all of it is off."""
+    car.a_drive()
+    car.work()
+    said = "\n".join(told(car.status()))
+    assert "consent   for perception" in said
+    assert "trustees  3 to seal to" in said
+    assert car.campaign in said
+    assert "receipt   1 capsules" in said
+    (car.settings.places.consents / "token").unlink()
+    car.settings.places.switch.touch()
+    car.a_drive("b", 2)
+    car.link.online = False
+    car.work()
+    said = "\n".join(told(car.status()))
+    assert "consent   OFF: nothing is looked at" in said
+    assert "excluded  this car is excluded" in said
+    assert "error     no network" in said
+    assert "withheld  2 files: no consent held" in said
