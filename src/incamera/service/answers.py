@@ -113,7 +113,7 @@ def problem(error: Error, status: int | None = None) -> Response:
     said = {"detail": error.message, "hint": error.hint, "kind": error.kind}
     if code := getattr(error, "code", None):
         said["code"] = code
-    headers = {}
+    headers = dict(getattr(error, "headers", {}))
     if status == 401:
         headers["WWW-Authenticate"] = "DSSE, Bearer"
     elif status in (408, 423, 429, 503):

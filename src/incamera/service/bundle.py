@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 from incamera.encoding import exact_keys, parse_json
 from incamera.errors import Error, InputError, UnavailableError
@@ -25,24 +24,27 @@ MAX_BUNDLE = 1 << 24
 LENGTH = struct.Struct(">Q")
 
 
-def bundle(body: bytes, file: Callable[[Digest], Path]) -> bytes:
-    """The answer to ``body``, ``{"capsules": [1 to 128 digests]}``; ``file`` finds each. Blocks."""
+Read = Callable[[Digest, int], bytes]
+"""A capsule's bytes, unless it is longer than so many: then none. Blocks."""
+
+
+def bundle(body: bytes, read: Read) -> bytes:
+    """The answer to ``body``, ``{"capsules": [1 to 128 digests]}``; ``read`` gives each. Blocks."""
     asked = exact_keys(parse_json(body, "bundle"), ("capsules",), "bundle")["capsules"]
     if not isinstance(asked, list) or not 1 <= len(asked) <= MAX_BATCH:
         raise InputError(f"bundle: 1 to {MAX_BATCH} capsules at a time")
     parts, left = [], MAX_BUNDLE
     for each in asked:
-        data = _small(file, parse_digest(each, "bundle: capsules"), left)
+        data = _small(read, parse_digest(each, "bundle: capsules"), left)
         left -= len(data)
         parts += [LENGTH.pack(len(data)), data]
     return b"".join(parts)
 
 
-def _small(file: Callable[[Digest], Path], name: Digest, limit: int) -> bytes:
+def _small(read: Read, name: Digest, limit: int) -> bytes:
     """The capsule's bytes, or none."""
     try:
-        path = file(name)
-        return path.read_bytes() if path.stat().st_size <= limit else b""
+        return read(name, limit)
     except (Error, OSError):
         return b""  # the reason is given to whoever asks for it by itself
 

@@ -15,17 +15,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
+from starlette.datastructures import Headers
+
 from incamera.encoding import base64_text, decimal, exact_keys, parse_json
-from incamera.errors import InputError
-from incamera.ids import Digest, parse_digest
+from incamera.errors import InputError, IntegrityError
+from incamera.ids import Digest, digest, parse_digest
 from incamera.ledger.request import MAX_BATCH
-from incamera.sealing.capsule import read_capsule
+from incamera.sealing.capsule import LENGTH, MAGIC
+from incamera.sealing.envelope import MAX_ENVELOPE
+from incamera.sealing.wrap import WRAPPED_BYTES
 from incamera.service import rights
 from incamera.service.answers import NothingError
 from incamera.service.callers import Caller
+from incamera.service.download import Blob, wanted
+from incamera.service.upload import header_of
 from incamera.service.vaults import Vaults
 from incamera.vault import Row
 
@@ -34,6 +39,7 @@ __all__ = ["PARAMETERS", "Catalogue"]
 _PAGE = 1_000
 _LAST = 1 << 53  # and what comes after still fits what the machine counts in
 _FILTERS = frozenset(("status", "since", "until", "owner", "camera", "tag", "purpose"))
+_HEAD = len(MAGIC) + LENGTH.size + MAX_ENVELOPE + 256 * WRAPPED_BYTES
 _STATUSES = ("pending", "kept", "lost", "erased")
 
 
@@ -51,13 +57,14 @@ PARAMETERS: list[dict[str, Any]] = [
     _parameter("purpose", "That its owner allows for this purpose."),
     _parameter("owner", "Of this owner; for the operator."),
     _parameter("start", "Rows before the first.", type="integer", minimum=0, maximum=_LAST),
+    _parameter("after", "Rows after this one: its `hour`, a dot, its `digest`."),
     _parameter("count", "Rows at most.", type="integer", minimum=1, maximum=_PAGE),
 ]
 """Of the query, for the OpenAPI."""
 
 
 class Catalogue:
-    """Rows, evidence and files, as the caller may see them. All calls block."""
+    """Rows, evidence and bytes, as the caller may see them. All calls block."""
 
     def __init__(self, vaults: Vaults) -> None:
         self._vaults = vaults
@@ -65,7 +72,7 @@ class Catalogue:
     def page(self, caller: Caller, asked: Mapping[str, str]) -> dict[str, Any]:
         """``{"v": 1, "capsules": [rows], "more": bool}`` for a query's parameters."""
         rights.check(caller, "list-capsules")
-        if unknown := sorted(asked.keys() - _FILTERS - {"start", "count"}):
+        if unknown := sorted(asked.keys() - _FILTERS - {"start", "count", "after"}):
             raise InputError(f"unknown parameter {unknown[0]!r:.80}")
         having = {key: value for key, value in asked.items() if key in _FILTERS}
         if having.get("status", "kept") not in _STATUSES:
@@ -80,18 +87,31 @@ class Catalogue:
             raise InputError(f"count: 1 to {_PAGE}")
         if start > _LAST:
             raise InputError(f"start: at most {_LAST}")
-        rows = self._vaults.rows(start, count + 1, **having)
+        rows = self._vaults.rows(start, count + 1, after=asked.get("after", ""), **having)
         shown = [_plain(row, caller) for row in rows[:count]]
         return {"v": 1, "capsules": shown, "more": len(rows) > count}
 
-    def file(self, caller: Caller, name: Digest) -> Path:
-        """The capsule's file."""
+    def look(self, caller: Caller, name: Digest) -> Row:
+        """The row of a capsule that the caller may fetch; :class:`NothingError` of any other."""
         if caller.role != "owner":
             rights.check(caller, "fetch-capsule")
         row = self._vaults.row(name)
         if row is None or row.status == "pending" or not self._sees(caller, row):
             raise NothingError(f"there is no capsule {name}")
-        return self._vaults.path(name)
+        return row
+
+    def blob(self, caller: Caller, name: Digest, headers: Headers) -> Blob:
+        """What ``headers`` ask for of the capsule's bytes."""
+        self.look(caller, name)
+        size = self._vaults.size(name)
+        start, end = wanted(headers, name, size)
+        return Blob(name, size, self._vaults.pieces(name, start, end), start, end)
+
+    def small(self, caller: Caller, name: Digest, limit: int) -> bytes:
+        """The capsule's bytes; none if they are more than ``limit``."""
+        if self.look(caller, name).bytes > limit or self._vaults.size(name) > limit:
+            return b""
+        return b"".join(self._vaults.pieces(name))
 
     def evidence(self, caller: Caller, body: bytes) -> dict[str, Any]:
         """Envelopes and wrapped shares of the capsules named in ``body``, in that order."""
@@ -99,16 +119,26 @@ class Catalogue:
         if not isinstance(asked, list) or not 1 <= len(asked) <= MAX_BATCH:
             raise InputError(f"evidence: 1 to {MAX_BATCH} capsules at a time")
         names = [parse_digest(each, "evidence: capsules") for each in asked]
-        found = [read_capsule(self.file(caller, name)) for name in names]
-        shown = [
-            {
-                "capsule": each.digest,
-                "envelope": base64_text(each.envelope),
-                "wrapped": [base64_text(share) for share in each.wrapped],
-            }
-            for each in found
-        ]
-        return {"v": 1, "capsules": shown}
+        return {"v": 1, "capsules": [self._shown(caller, name) for name in names]}
+
+    def _shown(self, caller: Caller, name: Digest) -> dict[str, Any]:
+        """Of the capsule's first bytes only: a bucket need not give the rest."""
+        self.look(caller, name)
+        data = b"".join(self._vaults.pieces(name, 0, _HEAD))
+        found = header_of(bytearray(data))
+        if found is None:
+            raise IntegrityError(f"capsule {name[:16]}... is damaged here")
+        begin = len(MAGIC) + LENGTH.size
+        (length,) = LENGTH.unpack(data[len(MAGIC) : begin])
+        envelope, at = data[begin : begin + length], begin + length
+        if digest(envelope) != name:
+            raise IntegrityError(f"capsule {name[:16]}... is damaged here")
+        places = range(at, at + len(found[0].shares) * WRAPPED_BYTES, WRAPPED_BYTES)
+        return {
+            "capsule": name,
+            "envelope": base64_text(envelope),
+            "wrapped": [base64_text(data[each : each + WRAPPED_BYTES]) for each in places],
+        }
 
     def _sees(self, caller: Caller, row: Row) -> bool:
         """Another owner's capsule is as one that is not there."""

@@ -104,7 +104,8 @@ class VaultClient:
         query: dict[str, str | int] = {k: v for k, v in having.items() if v is not None}
         where = f"{self._client.where}/capsules"
         while True:
-            query["start"] = len(found)
+            if found:
+                query["after"] = found[-1].cursor
             data = self._client.get("capsules", limit=_PAGE, query=query)
             with _answered():
                 value = exact_keys(parse_json(data, where), ("v", "capsules", "more"), where)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
 from incamera.errors import InputError
 from incamera.ids import parse_digest
@@ -15,6 +15,7 @@ from incamera.service.answers import NothingError, answer_json
 from incamera.service.api import DIGEST, SIGNED, told
 from incamera.service.bundle import bundle
 from incamera.service.catalogue import PARAMETERS, Catalogue
+from incamera.service.download import Download
 from incamera.service.guard import Pool, read_body
 from incamera.service.keep import Keep
 from incamera.service.logclient import LogClient
@@ -74,13 +75,14 @@ def _add_catalogue(app: FastAPI, keep: Keep, looks: Pool) -> None:
 
 def _add_capsules(app: FastAPI, keep: Keep, looks: Pool) -> None:
     catalogue, proofs = Catalogue(keep.vaults), Pool(threads=4, waiting=60)
+    files = Pool(threads=8, waiting=504)
 
     async def capsule(request: Request, name: Named) -> Response:
-        """Fetch a capsule file. Takes `Range`."""
+        """Fetch a capsule file, or one range of it."""
         wanted = parse_digest(name, "capsule")
         caller = await looks.run(keep.callers.of, request)
-        path = await looks.run(catalogue.file, caller, wanted)
-        return FileResponse(path, media_type=_CAPSULE, headers=_PRIVATE)
+        blob = await looks.run(catalogue.blob, caller, wanted, request.headers)
+        return Download(blob, files, _CAPSULE)
 
     async def receipt(request: Request, name: Named) -> Response:
         """Fetch a fresh receipt for a capsule that was admitted."""
@@ -121,7 +123,7 @@ def _add_several(app: FastAPI, keep: Keep, looks: Pool) -> None:
         caller = await looks.run(keep.callers.of, request)
         body = await read_body(request, _MAX_SMALL)
         caller.sent(body)
-        data = await bundles.run(bundle, body, partial(catalogue.file, caller))
+        data = await bundles.run(bundle, body, partial(catalogue.small, caller))
         return Response(data, media_type=_CAPSULE, headers=_PRIVATE)
 
     asked: dict[str, Any] = {

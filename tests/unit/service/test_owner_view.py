@@ -88,7 +88,7 @@ def test_each_owner_sees_the_own_and_nothing_else(served: Served) -> None:
     for member, others in ((served.ada, served.his), (served.bob, served.hers)):
         caller = served.caller(member.signing)
         with pytest.raises(NothingError):
-            served.catalogue.file(caller, others)
+            served.catalogue.look(caller, others)
         with pytest.raises(NothingError):
             served.catalogue.evidence(caller, canonical({"capsules": [others]}))
         assert (
@@ -117,4 +117,4 @@ def test_what_an_owner_erased_is_shown_to_nobody(served: Served) -> None:
     served.vaults.follow()
     assert served.seen(served.ada.signing) == []
     with pytest.raises((NothingError, InputError)):
-        served.catalogue.file(served.caller(served.ada.signing), served.hers)
+        served.catalogue.look(served.caller(served.ada.signing), served.hers)

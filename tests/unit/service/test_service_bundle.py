@@ -20,18 +20,23 @@ def asked(names: list[Digest]) -> bytes:
     return canonical({"capsules": names})
 
 
+def small(path: Path, limit: int) -> bytes:
+    """A file's bytes, or none if they are more than ``limit``."""
+    return path.read_bytes() if path.stat().st_size <= limit else b""
+
+
 def test_a_bundle_has_each_capsule_in_the_order_asked(tmp_path: Path) -> None:
     """One that may not be shown, and one that is not there, are empty."""
     (tmp_path / NAMES[0]).write_bytes(b"first")
     (tmp_path / NAMES[3]).write_bytes(b"fourth")
 
-    def file(name: Digest) -> Path:
+    def read(name: Digest, limit: int) -> bytes:
         if name == NAMES[1]:
             raise PolicyError("erased")
-        return tmp_path / name
+        return small(tmp_path / name, limit)
 
     names = [NAMES[3], NAMES[1], NAMES[2], NAMES[0]]
-    found = dict(unbundle(bundle(asked(names), file), names, "x"))
+    found = dict(unbundle(bundle(asked(names), read), names, "x"))
     assert found == {NAMES[3]: b"fourth", NAMES[1]: b"", NAMES[2]: b"", NAMES[0]: b"first"}
 
 
@@ -40,7 +45,7 @@ def test_what_does_not_fit_is_left_out(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "MAX_BUNDLE", 10)
     for name in NAMES:
         (tmp_path / name).write_bytes(b"123456")
-    data = bundle(asked(NAMES), lambda name: tmp_path / name)
+    data = bundle(asked(NAMES), lambda name, limit: small(tmp_path / name, limit))
     assert [len(each) for _, each in unbundle(data, NAMES, "x")] == [6, 0, 0, 0]
 
 
@@ -59,7 +64,7 @@ def test_what_does_not_fit_is_left_out(tmp_path: Path, monkeypatch: pytest.Monke
 def test_what_is_no_question_is_refused(body: bytes, tmp_path: Path) -> None:
     """Before any file is looked at."""
     with pytest.raises(InputError):
-        bundle(body, lambda name: tmp_path / name)
+        bundle(body, lambda name, limit: small(tmp_path / name, limit))
 
 
 @pytest.mark.parametrize(
