@@ -34,6 +34,7 @@ from bench.fleet.jobs import Mix
 from bench.fleet.judge import Verdict, judge
 from bench.fleet.rate import at_most
 from bench.fleet.rhythm import MEAN, day, steady
+from bench.fleet.stored import stored
 
 
 def options() -> argparse.Namespace:
@@ -115,7 +116,12 @@ def session(given: argparse.Namespace, plan: Plan) -> tuple[dict[str, Any], list
         mix = Mix(region.maker, region.crowd, malicious=given.malicious)
         driver = Driver(region, Path(folder), mix)
         if not plan.faults:
-            return measure(given, driver), verdicts(driver)
+            before = stored(region)
+            found, said, after = measure(given, driver), verdicts(driver), stored(region)
+            count = max(1, sum(each.admitted for each in said))
+            found["bytes"] = {each: round((after[each] - before[each]) / count) for each in after}
+            print(f"bytes a capsule: {found['bytes']}")
+            return found, said
         rows = fail(given, driver)
         said = verdicts(driver)
     text, figures = table([(*row, one) for row, one in zip(rows, said, strict=True)])

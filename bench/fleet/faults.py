@@ -47,11 +47,19 @@ def _kill(name: str) -> Callable[[Ground], None]:
     return act
 
 
-def _stopped(name: str, seconds: float) -> Callable[[Ground], None]:
-    """Frozen, as a machine that swaps or a guest that is moved: it wakes up and goes on."""
+def _kill_leader(ground: Ground) -> None:
+    _kill(ground.leader())(ground)
+
+
+def _kill_standby(ground: Ground) -> None:
+    _kill("log" if ground.leader() == "log-2" else "log-2")(ground)
+
+
+def _stopped(seconds: float) -> Callable[[Ground], None]:
+    """The leader frozen, as a machine that swaps or a guest that is moved: it wakes up later."""
 
     def act(ground: Ground) -> None:
-        process = ground.parties[name].process
+        process = ground.parties[ground.leader()].process
         assert process is not None
         os.kill(process.pid, signal.SIGSTOP)
         time.sleep(seconds)
@@ -70,11 +78,12 @@ def _engine(name: str, how: int) -> Callable[[Ground], None]:
 
 def _wire(state: str, seconds: float, *names: str) -> Callable[[Ground], None]:
     def act(ground: Ground) -> None:
-        for name in names:
-            ground.wires[name].set(state)  # type: ignore[arg-type]
+        cut = [wire for name, wire in ground.wires.items() if name.startswith(names)]
+        for wire in cut:
+            wire.set(state)  # type: ignore[arg-type]
         time.sleep(seconds)
-        for name in names:
-            ground.wires[name].set("whole")
+        for wire in cut:
+            wire.set("whole")
 
     return act
 
@@ -112,9 +121,9 @@ def _disk(name: str) -> Callable[[Ground], bool]:
 FAULTS: tuple[Fault, ...] = (
     Fault("kill -9 vault", _kill("vault")),
     Fault("kill -9 second vault", _kill("vault-2"), needs=_has("vault-2")),
-    Fault("kill -9 log", _kill("log")),
-    Fault("kill -9 standby log", _kill("log-2"), needs=_has("log-2")),
-    Fault("log frozen 30 s, then awake", _stopped("log", 30), 30, _has("log-2")),
+    Fault("kill -9 log (the leader)", _kill_leader),
+    Fault("kill -9 the standby log", _kill_standby, needs=_has("log-2")),
+    Fault("the leading log frozen 30 s, then awake", _stopped(30), 30, _has("log-2")),
     Fault("kill -9 one witness of three", _kill("witness-1")),
     Fault("kill -9 trustee", _kill("trustee-de"), needs=lambda g: g.plan.trustees),
     Fault("PostgreSQL restarted", _engine("postgres", signal.SIGINT), 0, _has("postgres")),
@@ -138,7 +147,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("connections reset: vaults to the log", _wire("broken", 2, "log"), 2, _has("log")),
 )
 
-FEW = ("kill -9 vault", "kill -9 log", "PostgreSQL kill -9", "disk full: blobs, 10 s")
+FEW = ("kill -9 vault", "kill -9 log (", "PostgreSQL kill -9", "disk full: blobs, 10 s")
 """For the short round."""
 
 

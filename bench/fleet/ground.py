@@ -12,6 +12,9 @@ from bench.fleet.capsules import PAYLOAD
 from bench.fleet.disks import Disk, Slowness
 from bench.fleet.wires import Wire, Wires
 from engines import BUCKET, Engine
+from incamera.errors import UnavailableError
+from incamera.service.auth import Token
+from incamera.service.logclient import LogClient
 from serving import Region, free_ports
 
 __all__ = ["Ground", "Plan"]
@@ -126,6 +129,22 @@ class Ground(Region):
         self.urls[name] = f"http://127.0.0.1:{free_ports(1)[0]}"
         text = text.replace(f'listen = "{old}"\n', "")
         self._party(kind, name, text.replace(*change) if change[0] else text)
+
+    def leader(self) -> str:
+        """Which process writes the log now."""
+        logs = [name for name, party in self.parties.items() if party.kind == "log"]
+        token = Token.load(self.folder / "token")
+        for name in logs[:-1]:
+            log = LogClient(self.urls[name], token, self.policy, seconds=5.0)
+            try:
+                log.refresh(older_than=1 << 30)
+            except UnavailableError:
+                continue
+            else:
+                return name
+            finally:
+                log.close()
+        return logs[-1]
 
     def bad_disks(self, *, full: bool) -> None:
         """Before anything is started: slow disks, and, in a namespace of our own, full ones."""

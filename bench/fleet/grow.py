@@ -21,6 +21,7 @@ from bench.fleet.crowd import EU
 from bench.fleet.drive import Driver
 from bench.fleet.fleet import Ready
 from bench.fleet.rhythm import steady
+from bench.fleet.stored import stored
 from incamera.ids import Digest
 from incamera.ledger.codec import encode
 from incamera.ledger.entries import CapsuleEntry
@@ -48,8 +49,11 @@ def grow(driver: Driver, sizes: Sequence[int], rate: float, seconds: float) -> d
         phase = driver.run(f"{size} rows", steady(rate, seconds))
         costs = phase.costs()
         served = sum(used for name, used in costs.items() if name != "cars")
-        found.append({"rows": rows, "served_ms": round(served, 3), **phase.figures()})
-        print(f"{size} rows: {served:.2f} ms CPU, {phase.latency()} {costs}", flush=True)
+        room = stored(driver.ready)
+        found.append(
+            {"rows": rows, "bytes": room, "served_ms": round(served, 3), **phase.figures()}
+        )
+        print(f"{size} rows: {served:.2f} ms CPU, {phase.latency()} {costs} {room}", flush=True)
     ratio = found[-1]["served_ms"] / found[0]["served_ms"]
     return {"sizes": found, "ratio": round(ratio, 3)}
 

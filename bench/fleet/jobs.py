@@ -36,9 +36,6 @@ MIX: dict[Road, float] = {
     "slow": 0.01,
 }
 
-_APART = 500
-"""Jobs between a capsule and who sends it, or its id, again."""
-
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -73,10 +70,21 @@ class Mix:
     """An endless crowd of jobs, the same for the same seed but for keys and ids."""
 
     def __init__(
-        self, maker: Maker, crowd: Crowd, *, malicious: float = 0.01, seed: int = 7
+        self,
+        maker: Maker,
+        crowd: Crowd,
+        *,
+        malicious: float = 0.01,
+        seed: int = 7,
+        apart: int = 500,
+        remember: float = 0.02,
     ) -> None:
+        """``apart``: jobs between a capsule and who sends it, or its id, again.
+
+        ``remember``: the share of capsules that may be.
+        """
         self._maker, self._crowd = maker, crowd
-        self._malicious = malicious
+        self._malicious, self._apart, self._remember = malicious, apart, remember
         self._dice = random.Random(seed)
         self._made = 0
         self._sent: deque[tuple[int, Job]] = deque(maxlen=2_000)
@@ -113,15 +121,15 @@ class Mix:
         if chosen == "resumed":
             job = replace(job, seed=car.seed)
         self._made += 1
-        if dice.random() < 0.02:
+        if dice.random() < self._remember:
             self._sent.append((self._made, job))
         return job
 
     def _earlier(self) -> Job | None:
         """A good one that was due long enough ago to be admitted by now."""
-        if not self._sent or self._sent[0][0] > self._made - _APART:
+        if not self._sent or self._sent[0][0] > self._made - self._apart:
             return None
-        return self._dice.choice([job for at, job in self._sent if at <= self._made - _APART])
+        return self._dice.choice([job for at, job in self._sent if at <= self._made - self._apart])
 
     def forget(self, unsent: Collection[Digest]) -> None:
         """Made, but never sent."""
