@@ -165,12 +165,19 @@ def fill_sqlite(path: Path) -> Callable[[int], None]:
 
     def fill(count: int) -> None:
         with contextlib.closing(sqlite3.connect(path)) as file:
+            sql = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql LIKE ?"
+            others = file.execute(sql, ("%ON capsules%",)).fetchall()
+            for each, _ in others:  # made again at the end: ten times as quick
+                file.execute(f"DROP INDEX {each}")
             file.execute(
                 f"""WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n
                 WHERE i < {count}) INSERT INTO capsules SELECT randomblob(32), randomblob(32),
                 'kept', i, 'owner-' || (i % 200000), 'car-' || (i % 200000),
-                '2026-11-' || (10 + i % 18) || 'T12', 30, 1900000000, 70000, {_LISTS} FROM n"""
+                '2026-11-' || (10 + i % 18) || 'T12', 30, 1900000000, 70000, {_LISTS} FROM n
+                ORDER BY 1"""
             )
+            for _, made in others:
+                file.execute(made)
             file.commit()
 
     return fill
@@ -181,7 +188,7 @@ def fill_state(path: Path, count: int) -> None:
     with contextlib.closing(sqlite3.connect(path)) as file:
         file.execute(
             f"""WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})
-            INSERT INTO capsules SELECT randomblob(32), i, 1800000000 FROM n"""
+            INSERT INTO capsules SELECT randomblob(32), i, 1800000000 FROM n ORDER BY 1"""
         )
         file.commit()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 from incamera.errors import InputError
 from incamera.service.toml import Table
@@ -42,7 +42,7 @@ class DatabaseSettings:
             raise InputError(
                 f"{where}: not a database", hint='for example "postgresql://vault@db.example/eu"'
             )
-        if parts.password is not None:
+        if parts.password is not None or "password" in parse_qs(parts.query):
             raise InputError(
                 f"{where}: holds a password", hint="put it into a pgpass file, see 'passfile'"
             )

@@ -124,7 +124,10 @@ class Admitting:
                     answers[name] = admission.duplicate(standing.twin)
             self._log(ours, capsules, answers)
         if met:
-            self._go_on(met, capsules, answers)
+            try:
+                self._go_on(met, capsules, answers)
+            except Error as error:  # these wait; the others need not
+                answers.update((name, error) for name in met if name not in answers)
         return known
 
     def _judge(
@@ -184,15 +187,11 @@ class Admitting:
         with self.index.resume(names) as left:
             if not left:
                 return
-            try:
-                self.refresh()  # what the log was handed before, it shows now
-                with self.turn:
-                    self.reading.follow()
-                    state = self.reading.state
-                    missing = {n: e for n, e in left.items() if e and state.capsule(n) is None}
-            except Error as error:
-                answers.update(dict.fromkeys(left, error))
-                return
+            self.refresh()  # what the log was handed before, it shows now
+            with self.turn:
+                self.reading.follow()
+                state = self.reading.state
+                missing = {n: e for n, e in left.items() if e and state.capsule(n) is None}
             self._log(missing, capsules, answers)
 
     # Those that are in the log already

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 __all__ = ["Loop"]
 
@@ -21,9 +21,9 @@ class Loop:
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
         self._thread.start()
 
-    def run(self, act: Awaitable[T]) -> T:
-        """What ``act`` returns or raises."""
-        return asyncio.run_coroutine_threadsafe(_done(act), self._loop).result()
+    def run(self, ask: Callable[..., Awaitable[T]], *values: Any) -> T:
+        """What ``ask(*values)``, called and awaited in the loop, returns or raises."""
+        return asyncio.run_coroutine_threadsafe(_done(ask, *values), self._loop).result()
 
     def close(self) -> None:
         """End the thread; what still runs is dropped."""
@@ -32,5 +32,5 @@ class Loop:
         self._loop.close()
 
 
-async def _done(act: Awaitable[T]) -> T:
-    return await act
+async def _done(ask: Callable[..., Awaitable[T]], *values: Any) -> T:
+    return await ask(*values)

@@ -45,12 +45,16 @@ _SETTINGS = {
     # Every look has its index: a plan made while a table was small must not outlive that.
     "enable_seqscan": "off",
     "jit": "off",
+    # One that stands still in the middle of writing rows holds up the others no longer than this.
+    "idle_in_transaction_session_timeout": "15s",
     "lock_timeout": "20s",
     # A machine that is gone lets go of what it holds within half a minute.
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
 }
+_PATIENCE = "3s"
+"""With another vault that holds what is to be resumed: it needs a fraction of that."""
 _DOWN = (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError, OSError, TimeoutError)
 
 
@@ -67,7 +71,7 @@ class PostgresIndex:
         self._held = threading.local()
         self._loop = Loop("catalogue")
         try:
-            self._pool = self._run(self._open(url, connections))
+            self._pool = self._run(self._open, url, connections)
         except BaseException:
             self._loop.close()
             raise
@@ -83,9 +87,9 @@ class PostgresIndex:
             server_settings=_SETTINGS,
         )
 
-    def _run(self, act: Any) -> Any:
+    def _run(self, ask: Callable[..., Awaitable[Any]], *values: Any) -> Any:
         try:
-            return self._loop.run(act)
+            return self._loop.run(ask, *values)
         except _DOWN as error:
             raise self._down(error) from error
 
@@ -96,8 +100,11 @@ class PostgresIndex:
             hint="see that PostgreSQL runs and lets this vault in; nothing was lost, try again",
         )
 
+    async def _acquire(self) -> Any:
+        return await self._pool.acquire(timeout=_SECONDS)
+
     def _fetch(self, sql: str, *values: Any) -> list[asyncpg.Record]:
-        found: list[asyncpg.Record] = self._run(self._pool.fetch(sql, *values))
+        found: list[asyncpg.Record] = self._run(self._pool.fetch, sql, *values)
         return found
 
     @property
@@ -108,21 +115,21 @@ class PostgresIndex:
     @contextlib.contextmanager
     def accounting(self) -> Iterator[Book]:
         """The only writer, of all vaults, of what the log says."""
-        connection = self._run(self._pool.acquire(timeout=_SECONDS))
+        connection = self._run(self._acquire)
         try:
-            self._run(connection.execute(queries.ACCOUNT))
+            self._run(connection.execute, queries.ACCOUNT)
             yield _Book(self._run, connection)
-            self._run(connection.execute("COMMIT"))
+            self._run(connection.execute, "COMMIT")
         except BaseException:
             with contextlib.suppress(Error):  # a connection that is lost has forgotten already
-                self._run(connection.execute("ROLLBACK"))
+                self._run(connection.execute, "ROLLBACK")
             raise
         finally:
             self._let_go(connection)
 
     def _let_go(self, connection: Any) -> None:
         with contextlib.suppress(Error):
-            self._run(self._pool.release(connection))
+            self._run(self._pool.release, connection)
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[bool]:
@@ -132,7 +139,7 @@ class PostgresIndex:
     @contextlib.contextmanager
     def _holding(self) -> Iterator[Any]:
         """A connection; what it locks is let go with it."""
-        connection = self._run(self._pool.acquire(timeout=_SECONDS))
+        connection = self._run(self._acquire)
         self._held.connection = connection
         try:
             yield connection
@@ -144,7 +151,7 @@ class PostgresIndex:
     def begin(self, capsules: Sequence[Begun], now: int) -> Iterator[Sequence[Standing]]:
         """One transaction, behind a lock under a new number."""
         with self._holding() as connection:
-            yield self._run(_begin(connection, capsules, now))
+            yield self._run(_begin, connection, capsules, now)
 
     @contextlib.contextmanager
     def resume(
@@ -152,7 +159,7 @@ class PostgresIndex:
     ) -> Iterator[Mapping[Digest, bytes | None]]:
         """Take the locks of those who began them, in order; look what is left."""
         with self._holding() as connection:
-            yield self._run(_resume(connection, [bytes.fromhex(name) for name in names], wait))
+            yield self._run(_resume, connection, _raw(names), wait)
 
     def held(self) -> None:
         """The locks are those of a connection that lives."""
@@ -206,19 +213,19 @@ class PostgresIndex:
     def close(self) -> None:
         """Let go of the connections."""
         with contextlib.suppress(Error):
-            self._run(self._pool.close())
+            self._run(self._pool.close)
         self._loop.close()
 
 
 class _Book:
     """Within one transaction that holds the row ``read``."""
 
-    def __init__(self, run: Callable[[Any], Any], connection: Any) -> None:
+    def __init__(self, run: Callable[..., Any], connection: Any) -> None:
         self._run = run
         self._connection = connection
 
     def _do(self, sql: str, *values: Any) -> list[asyncpg.Record]:
-        found: list[asyncpg.Record] = self._run(self._connection.fetch(sql, *values))
+        found: list[asyncpg.Record] = self._run(self._connection.fetch, sql, *values)
         return found
 
     @property
@@ -312,6 +319,8 @@ async def _resume(
     left = "SELECT digest, entry, batch FROM begun WHERE digest = ANY($1)"
     batches = sorted({row[2] for row in await connection.fetch(left, names)})
     if wait:
+        # Until the connection is given back, which resets it.
+        await connection.execute(f"SET lock_timeout = '{_PATIENCE}'")
         for batch in batches:
             await connection.execute("SELECT pg_advisory_lock($1)", batch)
         mine = set(batches)

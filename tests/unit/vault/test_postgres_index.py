@@ -17,8 +17,12 @@ import pytest
 
 from engines import Engine, postgres
 from incamera.errors import InputError, UnavailableError
+from incamera.ledger.codec import encode
+from incamera.ledger.entries import CapsuleEntry
+from incamera.sealing.capsule import read_capsule
 from incamera.tlog import FolderFetch, Log
 from incamera.vault import FileBlobs, Vault, Wanted, admit
+from incamera.vault.index import Begun, Facts
 from incamera.vault.postgres import PostgresIndex, _Book
 from incamera.vault.sqlite import SqliteIndex
 from vaults import Shared, erasure, fresh_database, logged, name_of, proven
@@ -46,6 +50,7 @@ INSERT INTO capsules VALUES
 """
 """Tables as version 1 made them."""
 ALL = Wanted()
+QUICKLY = "SET idle_in_transaction_session_timeout = '200ms'"
 
 
 def do(url: str, *statements: str) -> list[Any]:
@@ -167,7 +172,7 @@ def test_a_server_that_dies_between_row_and_entry_has_nothing_logged(
     def cut(self: FileBlobs, items: Any) -> Any:
         found = real(self, items)
         connection = vault._index._held.connection  # type: ignore[attr-defined]
-        vault._index._run(_terminate(connection))  # type: ignore[attr-defined]
+        vault._index._run(_terminate, connection)  # type: ignore[attr-defined]
         return found
 
     with monkeypatch.context() as patch:
@@ -181,6 +186,47 @@ def test_a_server_that_dies_between_row_and_entry_has_nothing_logged(
 
 async def _terminate(connection: Any) -> None:
     connection.terminate()
+
+
+def test_a_vault_that_stands_still_holds_up_only_what_it_has_begun(
+    on_postgres: Shared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another one takes in the rest at once; and that too, when the first one is dead."""
+    monkeypatch.setattr("incamera.vault.postgres._PATIENCE", "300ms")
+    world, index, vault = on_postgres.world, on_postgres.make(), on_postgres.vault()
+    held, other = world.seal(), world.seal()
+    capsule = read_capsule(held)
+    entry = encode(CapsuleEntry(**world.facts(), capsule=capsule.digest), world.vault)
+    facts = Facts.of(capsule.digest, capsule.header, capsule.size, "ada")
+    with index.begin([Begun(facts, entry)], world.clock.now()) as (standing,):
+        assert standing.what == "fresh"
+        first, second = vault.admit_all([held, other])
+        assert isinstance(first, UnavailableError)
+        proven(world, second, other)
+        assert vault.sweep() == []
+    index.close()
+    at = proven(world, vault.admit(held), held)
+    assert world.entries()[at] == entry
+
+
+def test_a_vault_that_stands_still_in_the_middle_of_rows_is_cut_off(server: Engine) -> None:
+    """Its session ends, its rows are as before, and the others go on."""
+    url = fresh_database(server)
+    one, two = PostgresIndex(url), PostgresIndex(url)
+
+    def stand_still() -> None:
+        with one.accounting() as book:
+            book._run(book._connection.execute, QUICKLY)  # type: ignore[attr-defined]
+            book.set_read(5)
+            with two.accounting() as others:  # waits for it
+                others.set_read(7)
+            book.set_read(6)
+
+    with pytest.raises(UnavailableError):
+        stand_still()
+    assert one.read == two.read == 7
+    one.close()
+    two.close()
 
 
 # Death
