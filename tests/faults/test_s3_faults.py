@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from typing import cast
 
 import pytest
 
@@ -19,7 +18,7 @@ from incamera.ledger.entries import ErasureEntry
 from incamera.ledger.receipt import check_receipt
 from incamera.sealing.capsule import read_capsule
 from incamera.tlog import FolderFetch
-from incamera.vault import Blobs, Vault
+from incamera.vault import Vault
 from incamera.vault.bucket import Bucket
 from incamera.vault.s3 import S3Blobs
 from world import World, quick_folder
@@ -52,7 +51,7 @@ class Scene:
             world.logs.log,
             FolderFetch(world.public),
             world.clock,
-            blobs=cast(Blobs, self.blobs),
+            blobs=self.blobs,
         )
 
     def holds(self, path: Path) -> bool:

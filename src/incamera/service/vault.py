@@ -57,7 +57,7 @@ def open_vault(settings: VaultSettings, clock: Clock, journal: Journal) -> FastA
     def opened() -> Vault:
         blobs = None if settings.blobs is None else settings.blobs.open(settings.home)
         index = None if settings.database is None else settings.database.open()
-        return Vault(settings.home, key, log, log.fetch, clock, blobs=blobs, index=index)  # type: ignore[arg-type]
+        return Vault(settings.home, key, log, log.fetch, clock, blobs=blobs, index=index)
 
     vaults = Vaults(opened)
     callers = Callers(

@@ -43,10 +43,6 @@ class Blobs(Protocol):
         """
         ...
 
-    def path(self, name: Digest) -> Path:
-        """The file; :class:`InputError` if there is none."""
-        ...
-
     def local(self, name: Digest) -> AbstractContextManager[Path]:
         """The blob as a file to read, for as long as the context lasts.
 

@@ -274,8 +274,13 @@ class Vault:
         return self._index.get(parse_digest(name, "capsule"))
 
     def path(self, name: Digest) -> Path:
-        """The stored file; :class:`RefusedError` if erased, :class:`InputError` if not admitted."""
+        """The stored file; :class:`RefusedError` if erased, :class:`InputError` if not admitted.
+
+        Of a vault that keeps files; :meth:`local` and :meth:`pieces` serve any.
+        """
         self._check_admitted(name)
+        if not isinstance(self._blobs, FileBlobs):
+            raise InputError(f"capsule {name[:16]}... is no file here, but in a bucket")
         return self._blobs.path(name)
 
     @contextlib.contextmanager

@@ -16,7 +16,7 @@ import engines
 from faulty import Faulty, Word, faulty
 from incamera.errors import InputError, IntegrityError, UnavailableError
 from incamera.ids import Digest, digest
-from incamera.vault.blobs import FileBlobs
+from incamera.vault.blobs import Blobs, FileBlobs
 from incamera.vault.bucket import Bucket
 from incamera.vault.s3 import S3Blobs
 from incamera.wire import egress
@@ -39,9 +39,7 @@ def bucket(url: str, name: str = engines.BUCKET, prefix: str | None = None) -> B
 
 
 @pytest.fixture(params=["files", "s3"])
-def blobs(
-    request: pytest.FixtureRequest, tmp_path: Path, engine: engines.Engine
-) -> FileBlobs | S3Blobs:
+def blobs(request: pytest.FixtureRequest, tmp_path: Path, engine: engines.Engine) -> Blobs:
     """An empty store, of either kind."""
     if request.param == "files":
         return FileBlobs(tmp_path / "blobs")
@@ -77,7 +75,7 @@ def boto(engine: engines.Engine) -> Any:
 # The protocol, over both engines
 
 
-def test_both_engines_keep_list_read_and_remove_the_same_way(blobs: FileBlobs | S3Blobs) -> None:
+def test_both_engines_keep_list_read_and_remove_the_same_way(blobs: Blobs) -> None:
     """One, many, ranges, sizes, the file, and gone."""
     items = batch(20)
     blobs.put(*items[0])
@@ -101,7 +99,7 @@ def test_both_engines_keep_list_read_and_remove_the_same_way(blobs: FileBlobs | 
 
 
 def test_both_engines_say_what_is_not_there_before_the_first_byte(
-    blobs: FileBlobs | S3Blobs,
+    blobs: Blobs,
 ) -> None:
     """An unknown name is wrong input, in every way to read it."""
     unknown = digest(b"unknown")
@@ -112,9 +110,7 @@ def test_both_engines_say_what_is_not_there_before_the_first_byte(
 
 
 @pytest.mark.parametrize("size", [1 << 20, LONG])
-def test_in_both_engines_a_source_that_fails_changes_nothing(
-    blobs: FileBlobs | S3Blobs, size: int
-) -> None:
+def test_in_both_engines_a_source_that_fails_changes_nothing(blobs: Blobs, size: int) -> None:
     """Alone or in a batch, at its beginning or in the middle of a part."""
     items = batch(3)
     blobs.put(items[1][0], [b"as it was"])
@@ -125,7 +121,7 @@ def test_in_both_engines_a_source_that_fails_changes_nothing(
     assert b"".join(blobs.pieces(items[1][0])) == b"as it was"
 
 
-def test_both_engines_keep_a_blob_that_is_longer_than_a_part(blobs: FileBlobs | S3Blobs) -> None:
+def test_both_engines_keep_a_blob_that_is_longer_than_a_part(blobs: Blobs) -> None:
     """Whole, and read across its parts."""
     data = os.urandom(LONG)
     name = digest(data)
