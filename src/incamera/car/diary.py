@@ -111,6 +111,15 @@ class Diary:
         row = self._database.one(f"SELECT {_COLUMNS} FROM files WHERE path = ?", path)  # noqa: S608
         return None if row is None else _file(row)
 
+    def of_folder(self, folder: str, drive: int) -> str | None:
+        """The consent of the files right in ``folder`` that are of ``drive``; None without any."""
+        sql = (
+            "SELECT consent FROM files WHERE path > ?1 || '/' AND path < ?1 || '0' "
+            "AND origin = 'drive' AND drive = ?2 ORDER BY consent LIMIT 1"
+        )
+        row = self._database.one(sql, folder, drive)
+        return None if row is None else str(row[0])
+
     def bind(self, file: File) -> None:
         """A file seen for the first time, or again with other content after it was settled."""
         self._database.run(

@@ -8,6 +8,8 @@ when it comes back, what nobody saw come into being counts as ``found``.
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -19,7 +21,7 @@ from incamera.recording.folders import walk
 
 __all__ = ["Seen", "Watcher", "group_of"]
 
-_SENTRY = "SentryClips"
+_SENTRY, _SAVED = "SentryClips", "SavedClips"
 _SLACK = 120
 """Seconds by which a stick's times may be coarse, or its clock behind, at a drive's begin."""
 _OLD = 86_400
@@ -102,16 +104,17 @@ class Watcher:
     def _files(self) -> Iterator[tuple[str, tuple[int, int]]]:
         """Each file's path, size and time."""
         for here, names in walk(self._folder):
+            place = here.relative_to(self._folder).as_posix()
             for name in names:
-                path = here / name
-                if name.startswith(".") or path.is_symlink():
+                if name.startswith("."):
                     continue
                 try:
-                    status = path.stat()
+                    status = os.lstat(f"{here}/{name}")  # of thousands, each second: no Path
                 except FileNotFoundError:
                     continue
-                relative = path.relative_to(self._folder).as_posix()
-                yield relative, (status.st_size, status.st_mtime_ns)
+                if stat.S_ISREG(status.st_mode):
+                    path = name if place == "." else f"{place}/{name}"
+                    yield path, (status.st_size, status.st_mtime_ns)
 
     def _see(
         self,
@@ -158,11 +161,24 @@ class Watcher:
             return file
         if origin == "parked" and mtime / 1e9 < wall - _OLD:
             return replace(file, origin="found")
+        if origin == "parked" and _SAVED in PurePosixPath(path).parts:
+            return self._saved(file, drive, consent)
         if origin == "parked":
             return replace(file, consent=consent(True))
         if mtime / 1e9 < self._diary.begun(drive) - _SLACK:  # it was there before the drive
             return replace(file, origin="found")
         return replace(file, drive=drive, consent=consent(False))
+
+    def _saved(self, file: File, drive: int, consent: Callable[[bool], str]) -> File:
+        """What somebody saved while the car stood: his to keep; the rest of a drive's, or nothing.
+
+        The car may still be copying an event as it parks.
+        """
+        begun = self._diary.of_folder(PurePosixPath(file.path).parent.as_posix(), drive)
+        if begun is None:
+            return replace(file, origin="found")
+        same = begun if begun == consent(False) else ""
+        return replace(file, origin="drive", drive=drive, consent=same)
 
     def _origin(self, path: str) -> Origin:
         if not self._known:

@@ -151,6 +151,25 @@ def test_files_are_bound_by_what_was_seen_and_not_by_what_they_say(car: AgentCar
     assert car.agent._diary.file("new.mp4") == before
 
 
+def test_what_was_saved_is_never_removed_and_an_event_begun_in_a_drive_stays_whole(
+    car: AgentCar,
+) -> None:
+    """The car goes on copying an event after it parked; what is saved then is his."""
+    diary = car.agent._diary
+    car.drives(1)
+    car.records("SavedClips/2027-01-01_10-00-00/a")
+    car.parks()
+    late = car.records("SavedClips/2027-01-01_10-00-00/b")
+    other = car.records("SavedClips/2027-01-01_11-00-00/c")
+    bound = [diary.file(path.relative_to(car.stick).as_posix()) for path in (late, other)]
+    assert [each.origin for each in bound if each] == ["drive", "found"]
+    assert [bool(each.consent) for each in bound if each] == [True, False]
+    car.later(60)
+    car.later(1_000)
+    assert late.exists()
+    assert other.exists()
+
+
 def test_a_second_drive_is_not_the_first_one_going_on(car: AgentCar) -> None:
     """By the car's number, and by its having stood; an agent started again knows the number."""
     diary = car.agent._diary
@@ -234,7 +253,7 @@ def test_owner_and_operator_sign_what_the_car_believes(tmp_path: Path) -> None:
     """`incamera car consent` and `exclude` make what token and list are read as; nobody else's."""
     for role in ("car", "owner", "operator"):
         country = "" if role == "operator" else "DE"
-        plan = PartyPlan(role, Name(role), Name(role), country, "", None)  # type: ignore[arg-type]
+        plan = PartyPlan(role, Name(role), Name(role), country, "", None)
         make_party(tmp_path / role, plan, SystemClock())
     card, out = str(tmp_path / "car" / "card.json"), tmp_path / "out"
     words = ["--region", "eu", "--out", str(out), "--json"]
@@ -248,7 +267,7 @@ def test_owner_and_operator_sign_what_the_car_believes(tmp_path: Path) -> None:
     asked = ["exclude", card, "--keys", str(tmp_path / "operator"), "--number", "7", *words]
     assert run(command, asked).exit_code == 0
     listed = Exclusions.open(out.read_bytes(), "list", operator)
-    assert (listed.number, listed.cars) == (7, {token.consent.car})
+    assert (listed.number, set(listed.cars)) == (7, {token.consent.car})
     asked[3] = str(tmp_path / "owner")
     assert isinstance(run(command, asked).exception, InputError)
 
