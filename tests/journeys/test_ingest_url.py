@@ -11,17 +11,20 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import engines
 from incamera.cli.card import read_card
 from incamera.cli.ceremony import enrolment
 from incamera.cli.ingest import command as ingest
 from incamera.cli.init import command as init
-from incamera.ids import Name, digest
+from incamera.ids import Digest, Name, digest
 from incamera.ids import Region as LegalRegion
 from incamera.ledger.codec import encode
 from incamera.ledger.consent import Consent
 from incamera.ledger.entries import WithdrawEntry
 from incamera.sealing.capsule import read_capsule
 from incamera.sealing.keys import SigningKey, key_id
+from incamera.vault.bucket import Bucket
+from incamera.vault.s3 import S3Blobs
 from serving import CLOCK, WITNESSES, Region
 from videos import film
 
@@ -29,9 +32,22 @@ EARTH = 111_320.0  # metres a degree
 
 
 @pytest.fixture(scope="module")
-def parties(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Region]:
-    """Log, vault and witnesses as processes; what a car needs."""
+def store() -> Iterator[engines.Engine]:
+    """Where the vault keeps its capsules."""
+    with engines.s3() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def parties(tmp_path_factory: pytest.TempPathFactory, store: engines.Engine) -> Iterator[Region]:
+    """Log, vault and witnesses as processes; what a car needs. The vault has a bucket."""
     found = Region(tmp_path_factory.mktemp("region"))
+    keys = found.folder / "s3.toml"
+    keys.write_text('access_key_id = "a"\nsecret_access_key = "b"\n')
+    keys.chmod(0o600)
+    with found.parties["vault"].config.open("a") as config:
+        config.write(f'[blobs]\nurl = "s3://{engines.BUCKET}/eu"\nendpoint = "{store.url}"\n')
+        config.write('region = "eu-central-1"\ncredentials = "s3.toml"\n')
     try:
         found.start(["log", "vault", *WITNESSES])
         yield found
@@ -115,7 +131,7 @@ class Car:
 
 
 def test_a_car_apart_ingests_by_url_and_once_more_adds_nothing(
-    parties: Region, stick: Path, tmp_path: Path
+    parties: Region, store: engines.Engine, stick: Path, tmp_path: Path
 ) -> None:
     """Sealed to the log's trustees under the owner's consent, admitted, receipt verified."""
     car = Car(parties, tmp_path, "car-9")
@@ -126,9 +142,12 @@ def test_a_car_apart_ingests_by_url_and_once_more_adds_nothing(
     (receipt,) = (car.folder / "journal" / "receipts").iterdir()
     name = receipt.name.removesuffix(".tlog-proof")
     assert parties.state().capsule(name) is not None
-    (path,) = (parties.home.vault / "blobs").glob(f"??/{name}")
-    header = read_capsule(path).header
-    assert (header.consent, header.vehicle) == (digest(token), "car-9")
+    blobs = S3Blobs(Bucket(engines.BUCKET, "eu", store.url, "eu-central-1", "a", "b"))
+    assert list(blobs.names()) == [name]
+    with blobs.local(Digest(name)) as path:
+        header = read_capsule(path).header
+        assert (header.consent, header.vehicle) == (digest(token), "car-9")
+    assert not list((parties.home.vault / "blobs").rglob(name))
     again = json.loads(car.ingest(stick, "--json"))
     assert (again["admitted"], again["already"], again["sealed"]) == (0, 1, 0)
 
