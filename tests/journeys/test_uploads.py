@@ -69,7 +69,7 @@ def announce(parties: Region, capsule: Capsule, key: SigningKey | None = None) -
     headers["Upload-Metadata"] = f"capsule {base64_text(capsule.digest.encode())}"
     with parties.client("vault", key).stream("POST", target, headers=headers) as answer:
         answer.whole(1000)
-        return answer.headers
+        return dict(answer.headers)
 
 
 def offset(parties: Region, place: str) -> int:

@@ -129,7 +129,12 @@ def test_operators_come_by_token_or_certificate_and_nobody_else(parties: Region)
     """No token, another, one that was taken out; no certificate, one of another authority."""
     told = operator(parties, "GET", "/operator/status")
     assert told["entries"] > 0
-    for header in ({}, {"Authorization": f"Bearer {TOKEN[:-1]}x"}, {"Authorization": "Bearer "}):
+    headers: list[dict[str, Any]] = [
+        {},
+        {"Authorization": f"Bearer {TOKEN[:-1]}x"},
+        {"Authorization": "Bearer "},
+    ]
+    for header in headers:
         assert call(parties, "GET", "/operator/status", **header)[0] == 401
     reader = parties.enrol("acme", "company", "DE")
     with pytest.raises(RefusedError, match="see-status"):

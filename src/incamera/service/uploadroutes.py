@@ -8,7 +8,6 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Path, Query, Request
 from starlette.responses import Response
 
-from incamera.errors import InputError
 from incamera.service.answers import UnfitError
 from incamera.service.api import DIGEST, SIGNED, told
 from incamera.service.deliver import TUS
@@ -44,6 +43,11 @@ def add_uploads(app: FastAPI, keep: Keep) -> None:
         }
         return Response(status_code=204, headers=headers)
 
+    async def offered_below(request: Request, name: Name) -> Response:
+        """Say what of tus there is here."""
+        del name
+        return await offered(request)
+
     async def begin(request: Request, capsule: Capsule = None, length: Length = None) -> Response:
         """Announce a capsule that will come in parts.
 
@@ -77,14 +81,10 @@ def add_uploads(app: FastAPI, keep: Keep) -> None:
     async def instead(request: Request, name: Name) -> Response:
         """Send PATCH or DELETE where they cannot be sent: `X-HTTP-Method-Override`."""
         _check_version(request)
-        method = request.headers.get("x-http-method-override", "").upper()
-        if method == "PATCH":
-            return await does.go_on(request, name)
-        if method == "DELETE":
-            return await does.drop(name)
-        raise InputError("X-HTTP-Method-Override: PATCH or DELETE")
+        return await does.overridden(request, name)
 
-    for path, method, act, said in _calls(offered, begin, ask, go_on, drop, instead):
+    app.add_api_route("/uploads", offered, methods=["OPTIONS"], **told("uploads", _DONE))
+    for path, method, act, said in _calls(offered_below, begin, ask, go_on, drop, instead):
         app.add_api_route(path, act, methods=[method], **said)
 
 
@@ -100,6 +100,8 @@ _WHOLE = _header("Upload-Length", "Bytes of the capsule.", type="integer", minim
 _NAMED = _header("Upload-Metadata", "`capsule` and, in base64, its digest in hex.", required=False)
 _INSTEAD = _header("X-HTTP-Method-Override", "The method.", type="string", enum=["PATCH", "DELETE"])
 
+_DONE: dict[int, tuple[str, str | type | None]] = {204: ("Done.", None)}
+
 Act = Callable[..., Awaitable[Response]]
 
 
@@ -114,7 +116,6 @@ def _calls(
     there: dict[int, tuple[str, str | type | None]] = {
         200: ("`Upload-Offset`, `Upload-Length`, `Upload-Expires`.", None)
     }
-    done: dict[int, tuple[str, str | type | None]] = {204: ("Done.", None)}
     sent: dict[str, Any] = {
         "errors": (403, 404, 409, 412, 413, 415, 422, 423),
         "body": (OFFSET, "The capsule's bytes from the offset on."),
@@ -127,14 +128,13 @@ def _calls(
         parameters=[_VERSION, _WHOLE, _NAMED],
     )
     looked = told("uploads", there, errors=(404, 412), parameters=[_VERSION])
-    dropped = told("uploads", done, errors=(404, 412, 423), parameters=[_VERSION])
-    gone_on = told("uploads", done, parameters=[_VERSION, _AT], **sent)
+    dropped = told("uploads", _DONE, errors=(404, 412, 423), parameters=[_VERSION])
+    gone_on = told("uploads", _DONE, parameters=[_VERSION, _AT], **sent)
     optional = {**_AT, "required": False}
-    overridden = told("uploads", done, parameters=[_VERSION, _INSTEAD, optional], **sent)
+    overridden = told("uploads", _DONE, parameters=[_VERSION, _INSTEAD, optional], **sent)
     return [
-        ("/uploads", "OPTIONS", offered, told("uploads", done)),
         ("/uploads", "POST", begin, announced),
-        ("/uploads/{name}", "OPTIONS", offered, told("uploads", done)),
+        ("/uploads/{name}", "OPTIONS", offered, told("uploads", _DONE)),
         ("/uploads/{name}", "HEAD", ask, looked),
         ("/uploads/{name}", "PATCH", go_on, gone_on),
         ("/uploads/{name}", "DELETE", drop, dropped),

@@ -126,6 +126,15 @@ class Uploads:
             await self._disk.run(self._parts.end, part)
         return Response(status_code=204, headers=SAID)
 
+    async def overridden(self, request: Request, name: str) -> Response:
+        """As the call that ``X-HTTP-Method-Override`` names."""
+        method = request.headers.get("x-http-method-override", "").upper()
+        if method == "PATCH":
+            return await self.go_on(request, name)
+        if method == "DELETE":
+            return await self.drop(name)
+        raise InputError("X-HTTP-Method-Override: PATCH or DELETE")
+
     async def go_on(self, request: Request, name: str) -> Response:
         """Take the next part; the last one once the capsule is in the log."""
         if request.headers.get("content-type", "").split(";")[0].strip() != OFFSET:
