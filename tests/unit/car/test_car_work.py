@@ -6,6 +6,7 @@ Each test lets the same car drive again, and puts back what it changed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
@@ -18,7 +19,11 @@ from agents import CAMPAIGN, AgentCar
 from incamera.car.exclusion import PATH, Exclusions
 from incamera.ids import Digest, Name, Region, digest
 from incamera.ledger.entries import WithdrawEntry
+from incamera.recording.mcap_writer import write_mcap
+from incamera.recording.model import Fix
 from incamera.sealing.keys import SigningKey
+from ingesting import LAT
+from videos import film
 from world import DAY, EU, quick_folder
 
 NUMBERS = count(1)
@@ -300,3 +305,24 @@ def test_what_waits_is_sent_when_the_region_can_be_reached_again(car: AgentCar) 
     assert car.status()["spool"]["capsules"] == 0
     assert len(car.kept()) == before + 1
     assert car.status()["spool"]["last_receipt"] is not None
+
+
+def test_a_recorder_that_writes_mcap_is_taken_as_well(car: AgentCar) -> None:
+    """One file with its fixes in it, through the links of the stage."""
+    car.consent()
+    number = next(NUMBERS)
+    car.drives(number)
+    begin = float(car.clock.now() - 600)
+    source = film(car.folder / f"{number}.mp4", times=range(50), options={"bf": "0", "g": "10"})
+    fixes = [Fix(begin + i / 10, 45 + 2 * i * LAT, 10.0, 0.4, 20.0) for i in range(21)]
+    path = car.stick / "logs" / "drive.mcap"
+    path.parent.mkdir(exist_ok=True)
+    write_mcap(path, {"front": source}, start=begin, fixes=fixes)
+    os.utime(path, (car.clock.now(), car.clock.now()))
+    car.later(1)
+    car.parks()
+    before = len(car.kept())
+    assert car.work().errors == []
+    file = car.agent._diary.file("logs/drive.mcap")
+    assert file is not None
+    assert (file.outcome, file.why, len(car.kept())) == ("taken", "", before + 1)
