@@ -196,6 +196,41 @@ def test_head_is_answered_where_get_is(parties: Region) -> None:
     assert call(parties, "HEAD", "/capsules")[0] == 401
 
 
+def test_a_wrong_method_is_told_all_that_there_are(parties: Region) -> None:
+    """Of every route at that path."""
+    for path, allowed in (("/capsules", "GET, HEAD, POST"), ("/uploads", "OPTIONS, POST")):
+        status, headers, body = call(parties, "DELETE", path)
+        assert (status, headers["allow"]) == (405, allowed)
+        assert json.loads(body)["status"] == 405
+
+
+CHUNKS = b"Host: x\r\nTransfer-Encoding: chunked\r\n"
+LENGTH = b"Host: x\r\nContent-Length: 5\r\n"
+GARBAGE = [
+    b"POST %s HTTP/1.1\r\n" + CHUNKS + b"%s\r\nzzzz\r\nnot a chunk\r\n",
+    b"POST %s HTTP/1.1\r\n" + CHUNKS + b"%s\r\n5\r\nabcdefghij\r\n",
+    b"POST %s HTTP/1.1\r\n" + LENGTH + b"%sTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"\x16\x03\x01%s%s\x02\x00\x01\x00",
+]
+
+
+@pytest.mark.parametrize(("name", "path"), [("log", "/add"), ("vault", "/capsules")])
+def test_garbage_is_a_problem_and_no_fault(parties: Region, name: str, path: str) -> None:
+    """Chunks that are none, two lengths, TLS: 400, a problem document, and no line of a fault."""
+    token = (parties.folder / "token").read_bytes()
+    host, port = parties.urls[name].split("//")[1].split(":")
+    before = len(parties.parties[name].log().splitlines())
+    for data in GARBAGE:
+        with socket.create_connection((host, int(port)), timeout=20) as link:
+            link.sendall(data % (path.encode(), b"Authorization: Bearer %s\r\n" % token))
+            answer = b"".join(iter(lambda link=link: link.recv(65_536), b""))  # type: ignore[misc]
+        assert b" 400 " in answer.split(b"\r\n")[0], answer
+        assert b"application/problem+json" in answer
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["status"] == 400
+    lines = map(json.loads, parties.parties[name].log().splitlines()[before:])
+    assert {each["event"] for each in lines} <= {"call"}
+
+
 def test_another_car_cannot_be_flooded_and_one_cannot_flood(parties: Region) -> None:
     """Three an hour here (one was refused above): then 429, and how long to wait.
 

@@ -22,6 +22,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match, Route
 
 from incamera.errors import Error, InputError, IntegrityError, PolicyError, UnavailableError
 from incamera.service import meters
@@ -148,7 +149,19 @@ async def _http(request: Request, error: Exception) -> Response:
         404: f"there is nothing at {request.url.path[:100]!r}",
         405: f"{request.method} is not for {request.url.path[:100]!r}",
     }.get(error.status_code, error.detail)
-    return _document(error.status_code, {"detail": detail, "kind": "input"}, error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405 and (allowed := _allowed(request)):
+        headers["Allow"] = ", ".join(sorted(allowed))
+    return _document(error.status_code, {"detail": detail, "kind": "input"}, headers)
+
+
+def _allowed(request: Request) -> set[str]:
+    """All methods there are at this path: several routes may share it."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE:
+            found |= route.methods or set()
+    return found
 
 
 async def _unforeseen(request: Request, error: Exception) -> Response:
