@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -302,3 +304,38 @@ def test_reading_through_goes_round_and_over_restarts(shared: Shared) -> None:
         proven(world, answer, path)
     assert [row.status for row in again.find()] == ["kept"] * 5
     assert len(logged(world)) == 5
+
+
+def test_whatever_comes_at_once_each_capsule_is_logged_once_and_no_erased_one_stays(
+    on_postgres: Shared,
+) -> None:
+    """Three vaults, overlapping batches, erasures and sweeps in between, all at the same time."""
+    world = on_postgres.world
+    vaults = [on_postgres.vault(f"vault-{number}") for number in range(3)]
+    paths = [world.seal() for _ in range(24)]
+    erased = paths[::4]
+    chance = random.Random(5)
+    rounds = [[chance.sample(paths, 8) for _ in range(4)] for _ in vaults]
+
+    def send(number: int) -> list[bytes | Error]:
+        return [each for paths in rounds[number] for each in vaults[number].admit_all(paths)]
+
+    def erase() -> list[bytes | Error]:
+        for path in erased:
+            vaults[0].admit(path)
+            vaults[1].submit(erasure(world, name_of(path)))
+            vaults[2].sweep()
+        return []
+
+    answers = at_once(erase, *(partial(send, number) for number in range(3)))
+    refused = [each for some in answers for each in some if isinstance(each, Error)]
+    assert all(isinstance(each, RefusedError) and each.code == "erased" for each in refused)
+    vaults[0].admit_all(paths)
+    assert sorted(logged(world)) == sorted(map(name_of, paths))
+    rows = {row.digest: row.status for row in vaults[1].find()}
+    for path in paths:
+        gone = path in erased
+        assert rows[name_of(path)] == ("erased" if gone else "kept")
+        assert on_postgres.blobs.has(name_of(path)) != gone
+    assert vaults[2].sweep() == []
+    assert set(on_postgres.blobs.names()) == {name_of(each) for each in paths if each not in erased}
