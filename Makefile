@@ -40,7 +40,7 @@ fuzz: setup  ## a million inputs for every parser; stopped, it goes on where it 
 test: check  ## the checks, then every test; ends with pytest's summary
 	$(BIN)/pytest -n 3 --dist worksteal --durations=30
 
-bench: bench-journey bench-geofence bench-redaction bench-log bench-trustee bench-seal bench-audit bench-apart  ## every bench; each ends with one line of JSON
+bench: bench-journey bench-geofence bench-redaction bench-log bench-trustee bench-seal bench-audit bench-apart bench-fleet bench-admit bench-roads bench-minute  ## every bench; each ends with one line of JSON
 
 bench-%: setup
 	$(BIN)/python -m bench.$*
