@@ -33,7 +33,7 @@ The vault keeps capsules and holds no key to open them. *Signed* calls carry
 over canonical JSON with `body` (SHA-256 of the body, hex), `key` (Ed25519, base64), `method`,
 `path` (path below the vault's URL, and query, as sent), `time` (POSIX seconds, within 300 of the
 vault's) and `v` (1). Who may do what is decided by Cedar policies; docs/operating/parties.md has
-the table. Errors are problem documents (RFC 9457)."""
+the table. Errors are problem documents (RFC 9457). HEAD is answered where GET is."""
 
 _SCHEMES = {
     "DSSE": {
@@ -72,6 +72,15 @@ _MEANS = {
     431: "Headers too long.",
     500: "A fault of the server.",
     503: "Not now: the log, the disk or a place in the queue is missing; `Retry-After`.",
+}
+_WAIT = {"Retry-After": "Seconds."}
+_HEADERS = {
+    401: {"WWW-Authenticate": "The schemes."},
+    408: _WAIT,
+    416: {"Content-Range": "How long the whole is."},
+    423: _WAIT,
+    429: _WAIT,
+    503: _WAIT,
 }
 _ALWAYS = (400, 408, 431, 500, 503)
 _PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -140,6 +149,7 @@ def told(
     errors: Sequence[int] = (),
     security: Sequence[str] = (),
     body: tuple[str, str] | None = None,
+    headers: Mapping[int, Mapping[str, str]] | None = None,
     **more: Any,
 ) -> dict[str, Any]:
     """Keywords of ``add_api_route`` for a route whose handler answers with a ``Response``.
@@ -147,19 +157,15 @@ def told(
     ``success``: status -> what it means, and its media type, or the model of its JSON, or None
     where there is no body. ``errors``: statuses beside those that every call may have.
     ``security``: schemes any one of which will do. ``body``: media type and meaning.
+    ``headers``: of successful answers, what each says.
     """
     answers: dict[int | str, dict[str, Any]] = {}
     for status, (means, kind) in success.items():
-        answers[status] = {"description": means}
-        if isinstance(kind, str):
-            plain: dict[str, Any] = {"type": "string"}
-            if not kind.startswith("text/"):
-                plain["contentMediaType"] = kind
-            answers[status]["content"] = {kind: {"schema": plain}}
-        elif kind is not None:
-            answers[status]["model"] = kind
-    for status in sorted({*_ALWAYS, *errors}):
+        answers[status] = _success(means, kind, (headers or {}).get(status, {}))
+    for status in sorted({*_ALWAYS, *errors} - success.keys()):
         answers[status] = {"description": _MEANS[status], "content": _PROBLEM}
+        if status in _HEADERS:
+            answers[status]["headers"] = _headers(_HEADERS[status])
     extra: dict[str, Any] = dict(more)
     if security:
         extra["security"] = [{each: []} for each in security]
@@ -177,6 +183,26 @@ def told(
         "response_model": None,
         "responses": answers,
         "openapi_extra": extra,
+    }
+
+
+def _success(means: str, kind: str | type | None, headers: Mapping[str, str]) -> dict[str, Any]:
+    answer: dict[str, Any] = {"description": means}
+    if isinstance(kind, str):
+        plain: dict[str, Any] = {"type": "string"}
+        if not kind.startswith("text/"):
+            plain["contentMediaType"] = kind
+        answer["content"] = {kind: {"schema": plain}}
+    elif kind is not None:
+        answer["model"] = kind
+    if headers:
+        answer["headers"] = _headers(headers)
+    return answer
+
+
+def _headers(said: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        name: {"description": means, "schema": {"type": "string"}} for name, means in said.items()
     }
 
 

@@ -29,6 +29,8 @@ _JSON = "application/json"
 _PROOF = "text/plain; charset=utf-8"
 _PRIVATE = {"Cache-Control": "no-store"}
 
+_TAGGED = {"ETag": "The digest.", "Accept-Ranges": "bytes"}
+
 Named = Annotated[str, Path(pattern=DIGEST, description="The capsule's digest.")]
 
 
@@ -98,6 +100,7 @@ def _add_capsules(app: FastAPI, keep: Keep, looks: Pool) -> None:
         {200: ("The whole file.", _CAPSULE), 206: ("The part that was asked for.", _CAPSULE)},
         errors=(401, 403, 404, 416),
         security=SIGNED,
+        headers={200: _TAGGED, 206: {**_TAGGED, "Content-Range": "Which part."}},
     )
     app.add_api_route("/capsules/{name}", capsule, methods=["GET"], **said)
     said = told("deliver", {200: ("A `.tlog-proof`.", "text/plain")}, errors=(404,))

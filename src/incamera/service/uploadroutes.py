@@ -100,6 +100,12 @@ _WHOLE = _header("Upload-Length", "Bytes of the capsule.", type="integer", minim
 _NAMED = _header("Upload-Metadata", "`capsule` and, in base64, its digest in hex.", required=False)
 _INSTEAD = _header("X-HTTP-Method-Override", "The method.", type="string", enum=["PATCH", "DELETE"])
 
+_IS = {
+    "Tus-Resumable": "The protocol's version.",
+    "Upload-Offset": "Bytes that the vault has.",
+    "Upload-Expires": "When it is given up, if nothing comes.",
+}
+_ADMITTED = {"Upload-Receipt": "Once it is in the log: where the receipt is, from here."}
 _DONE: dict[int, tuple[str, str | type | None]] = {204: ("Done.", None)}
 
 Act = Callable[..., Awaitable[Response]]
@@ -119,6 +125,7 @@ def _calls(
     sent: dict[str, Any] = {
         "errors": (403, 404, 409, 412, 413, 415, 422, 423),
         "body": (OFFSET, "The capsule's bytes from the offset on."),
+        "headers": {204: {**_IS, **_ADMITTED}},
     }
     announced = told(
         "uploads",
@@ -126,8 +133,15 @@ def _calls(
         errors=(401, 403, 412, 413, 429),
         security=SIGNED,
         parameters=[_VERSION, _WHOLE, _NAMED],
+        headers={201: {"Location": "The upload.", **_IS}, 200: _ADMITTED},
     )
-    looked = told("uploads", there, errors=(404, 412), parameters=[_VERSION])
+    looked = told(
+        "uploads",
+        there,
+        errors=(404, 412),
+        parameters=[_VERSION],
+        headers={200: {**_IS, "Upload-Length": "Bytes of the capsule."}},
+    )
     dropped = told("uploads", _DONE, errors=(404, 412, 423), parameters=[_VERSION])
     gone_on = told("uploads", _DONE, parameters=[_VERSION, _AT], **sent)
     optional = {**_AT, "required": False}
