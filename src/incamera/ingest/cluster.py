@@ -17,6 +17,7 @@ import importlib.util
 import os
 import secrets
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -25,17 +26,17 @@ from pathlib import Path
 from typing import Any
 
 from incamera import durable
-from incamera.errors import InputError, UnavailableError
+from incamera.errors import Error, InputError, UnavailableError
 from incamera.ingest.journal import ClipId
 from incamera.ingest.worker import Made, Orders, Piece, Worker
 from incamera.redaction import Redactor
-from incamera.wire import egress
 
-__all__ = ["Cluster", "Crew", "check_inside", "check_installed", "gathered", "joined"]
+__all__ = ["Cluster", "Crew", "check_head", "check_installed", "gathered", "joined"]
 
 _ATTEMPTS = 3  # at one piece, before its recording is blamed
 _QUEUED = 2  # pieces a worker has: one to do, one to go on with
 _BEGIN_SECONDS = 60.0
+_HEAD_SECONDS = 5.0
 _STORE = 80 << 20  # bytes; Ray's least. Nothing large is put there
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -112,7 +113,7 @@ def joined(cluster: Cluster) -> Iterator[Any]:
                 "_temp_dir": str(home),
             }
         else:
-            check_inside(cluster.address)
+            check_head(cluster.address)
         import ray  # not earlier: it looks at the environment as it is loaded
 
         try:
@@ -129,15 +130,26 @@ def joined(cluster: Cluster) -> Iterator[Any]:
             ray.shutdown()
 
 
-def check_inside(address: str) -> None:
-    """:class:`PolicyError` if the region declares addresses, and this is none of them."""
+def check_head(address: str) -> None:
+    """:class:`UnavailableError` at once if nobody listens there: Ray would try for minutes.
+
+    :class:`PolicyError` if the region declares addresses, and this is none of them
+    (:mod:`incamera.wire.egress`: it hears of this connection, but not of Ray's).
+    """
     host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
+    if not host or not port.isdecimal() or int(port) > 65_535:
         raise InputError(
             f"not the address of a Ray cluster: {address!r:.80}", hint="for example 192.0.2.7:6379"
         )
-    if egress.version():
-        egress.check(host.strip("[]"), int(port))
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _HEAD_SECONDS).close()
+    except Error:
+        raise
+    except OSError as error:
+        raise UnavailableError(
+            f"no Ray cluster at {address}: {error.strerror or error}",
+            hint="ray status shows whether it runs; --ray-address is host:port of its head",
+        ) from error
 
 
 @contextlib.contextmanager

@@ -21,11 +21,12 @@ from incamera.errors import InputError, UnavailableError
 from incamera.geofence import GeofencePolicy, Zones
 from incamera.ids import Digest, digest
 from incamera.ingest import Plan, Summary, ingest
-from incamera.ingest.cluster import Cluster, check_inside, joined
+from incamera.ingest.cluster import Cluster, check_head, joined
 from incamera.ingest.spread import ingest_over
 from incamera.recording import Options
 from incamera.redaction import Redactor
 from incamera.sealing.opening import open_as_owner
+from incamera.wire import egress
 from ingesting import Car
 
 EVENTS = 4
@@ -255,7 +256,19 @@ def test_without_ray_it_says_how_to_get_it(
 def test_an_address_that_is_none_is_told_of(address: str) -> None:
     """Before Ray looks for a cluster there."""
     with pytest.raises(InputError, match="not the address"):
-        check_inside(address)
+        check_head(address)
+
+
+def test_a_cluster_that_is_not_there_is_told_of_at_once() -> None:
+    """Ray itself would try for minutes; one outside of the region is not connected to."""
+    with pytest.raises(UnavailableError, match=r"no Ray cluster at .*: Connection refused"):
+        check_head("127.0.0.1:9")
+    try:
+        egress.guard(list)
+        with pytest.raises(egress.ForeignError):
+            check_head("192.0.2.7:6379")
+    finally:
+        egress.guard(None)
 
 
 def test_more_workers_than_the_cluster_has_room_for_are_refused(
