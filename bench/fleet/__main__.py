@@ -19,7 +19,7 @@ import json
 import os
 import platform
 import tempfile
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -49,14 +49,17 @@ def options() -> argparse.Namespace:
     parser.add_argument("--peak", type=float, default=10.0, help="times the mean")
     parser.add_argument("--seconds", type=float, default=15.0, help="of each phase of --rate")
     parser.add_argument("--cars", type=int, default=2_000)
-    parser.add_argument("--vaults", type=int, default=1)
+    parser.add_argument("--vaults", type=int, help="processes; without a word 1, for --faults 2")
     parser.add_argument("--grow", action="store_true")
-    parser.add_argument("--grow-rate", type=float, default=100.0, help="capsules a second")
+    parser.add_argument("--grow-count", type=int, default=4_000, help="capsules at each size")
     parser.add_argument("--rows", type=int, nargs="+", default=[10**4, 10**6])
     parser.add_argument("--faults", nargs="*", help="all, or those whose name has a word given")
     parser.add_argument("--fault-rate", type=float, default=40.0, help="capsules a second")
-    for name in ("postgres", "nats", "s3", "standby", "trustees"):
-        parser.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, default=False)
+    for name, usual in (("postgres", True), ("nats", False), ("s3", False)):
+        parser.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, default=usual)
+    for name in ("standby", "trustees"):
+        text = "without a word: for --faults alone"
+        parser.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, help=text)
     parser.add_argument("--malicious", type=float, default=0.01, help="share of all that is sent")
     parser.add_argument("--folder", type=Path, default=Path("/var/tmp"), help="on a real disk")
     return parser.parse_args()
@@ -65,6 +68,16 @@ def options() -> argparse.Namespace:
 def is_short(given: argparse.Namespace) -> bool:
     """True if no mode was asked for."""
     return given.faults is None and not (given.rate or given.rhythm or given.grow)
+
+
+def planned(given: argparse.Namespace, *, faults: bool = False) -> Plan:
+    """The region for the load, or for the faults."""
+    asked = {name: getattr(given, name) for name in ("cars", "postgres", "nats", "s3")}
+    usual = {"vaults": 2 if faults else 1, "standby": faults, "trustees": faults}
+    for name, value in usual.items():
+        said = getattr(given, name)
+        asked[name] = value if said is None else said
+    return Plan(**asked, faults=faults)
 
 
 def tell(phase: Phase) -> dict[str, Any]:
@@ -90,7 +103,7 @@ def measure(given: argparse.Namespace, driver: Driver) -> dict[str, Any]:
         times = day(seconds, mean=given.mean, peak=given.peak)
         found["rhythm"] = tell(driver.run("rhythm", times))
     if given.grow:
-        found["grow"] = grow(driver, given.rows, given.grow_rate, given.seconds)
+        found["grow"] = grow(driver, given.rows, given.grow_count)
     return found
 
 
@@ -118,15 +131,17 @@ def session(given: argparse.Namespace, plan: Plan) -> tuple[dict[str, Any], list
         if not plan.faults:
             before = stored(region)
             found, said, after = measure(given, driver), verdicts(driver), stored(region)
-            count = max(1, sum(each.admitted for each in said))
-            found["bytes"] = {each: round((after[each] - before[each]) / count) for each in after}
-            print(f"bytes a capsule: {found['bytes']}")
+            count = max(1, sum(one.admitted for one in said))
+            if not given.grow:  # whose rows are not sent
+                each = {name: round((after[name] - before[name]) / count) for name in after}
+                print(f"bytes a capsule: {each}")
+                found["bytes"] = each
             return found, said
         rows = fail(given, driver)
         said = verdicts(driver)
     text, figures = table([(*row, one) for row, one in zip(rows, said, strict=True)])
     print(text)
-    return {"faults": figures}, said
+    return {"faults": figures, "faults_plan": asdict(plan)}, said
 
 
 def main() -> None:
@@ -136,11 +151,10 @@ def main() -> None:
     failing = given.faults is not None or is_short(given)
     if failing:
         alone()
-    names = ("cars", "vaults", "postgres", "nats", "s3", "standby", "trustees")
-    plan = Plan(**{name: getattr(given, name) for name in names})
+    plan = planned(given)
     found: dict[str, Any] = {}
     whole = Verdict()
-    for each in (plan, replace(plan, faults=True)):
+    for each in (plan, planned(given, faults=True)):
         if failing if each.faults else driving:
             figures, said = session(given, each)
             found |= figures

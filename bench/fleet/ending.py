@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg  # type: ignore[import-untyped]  # it has no types
+from obstore.store import S3Store
 
 from bench.fleet.fleet import Ready
 from bench.fleet.judge import Evidence, logged
@@ -62,15 +62,20 @@ def _blobs(ready: Ready) -> Callable[[Digest], bytes | None]:
 
 
 def _bucket(url: str) -> Callable[[Digest], bytes | None]:
-    """The endpoint of the tests takes unsigned reads."""
+    store = S3Store(
+        BUCKET,
+        prefix="fleet",
+        endpoint=url,
+        region="us-east-1",
+        access_key_id="fleet",
+        secret_access_key="fleet",
+        client_options={"allow_http": True},
+    )
 
     def blob(name: Digest) -> bytes | None:
         try:
-            with urllib.request.urlopen(
-                f"{url}/{BUCKET}/fleet/{name[:2]}/{name}", timeout=20
-            ) as answer:
-                return bytes(answer.read())
-        except OSError:
+            return bytes(store.get(f"{name[:2]}/{name}").bytes())
+        except FileNotFoundError:
             return None
 
     return blob

@@ -37,6 +37,8 @@ class Fault:
     seconds: float = 0.0
     #: What the plan must have for it to make sense.
     needs: Callable[[Ground], bool] = lambda _: True
+    #: Recovery counts from its beginning although it lasts: somebody else has to take over.
+    outlasted: bool = False
 
 
 def _kill(name: str) -> Callable[[Ground], None]:
@@ -123,7 +125,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("kill -9 second vault", _kill("vault-2"), needs=_has("vault-2")),
     Fault("kill -9 log (the leader)", _kill_leader),
     Fault("kill -9 the standby log", _kill_standby, needs=_has("log-2")),
-    Fault("the leading log frozen 30 s, then awake", _stopped(30), 30, _has("log-2")),
+    Fault("the leading log frozen 30 s, then awake", _stopped(30), 30, _has("log-2"), True),
     Fault("kill -9 one witness of three", _kill("witness-1")),
     Fault("kill -9 trustee", _kill("trustee-de"), needs=lambda g: g.plan.trustees),
     Fault("PostgreSQL restarted", _engine("postgres", signal.SIGINT), 0, _has("postgres")),
@@ -186,7 +188,7 @@ def disturbed(phase: Phase) -> list[float]:
 
 def recovery(phase: Phase, fault: Fault) -> float:
     """Seconds until the last capsule that was disturbed was acknowledged; 0.0 if none was."""
-    since = phase.marks["over" if fault.seconds else "began"]
+    since = phase.marks["over" if fault.seconds and not fault.outlasted else "began"]
     return max([0.0, *(each - since for each in disturbed(phase))])
 
 

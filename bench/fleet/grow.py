@@ -20,7 +20,6 @@ import asyncpg  # type: ignore[import-untyped]  # it has no types
 from bench.fleet.crowd import EU
 from bench.fleet.drive import Driver
 from bench.fleet.fleet import Ready
-from bench.fleet.rhythm import steady
 from bench.fleet.stored import stored
 from incamera.ids import Digest
 from incamera.ledger.codec import encode
@@ -38,15 +37,19 @@ _COLUMNS = (
 )
 
 
-def grow(driver: Driver, sizes: Sequence[int], rate: float, seconds: float) -> dict[str, Any]:
-    """CPU and latency of a capsule at each size; each compared with the first."""
+_CARS = 64
+"""At once, each as soon as it has its answer: so batches are as large at every size."""
+
+
+def grow(driver: Driver, sizes: Sequence[int], count: int) -> dict[str, Any]:
+    """CPU and latency of ``count`` capsules at each size; the last compared with the first."""
     found: list[dict[str, Any]] = []
     for size in sizes:
         began = time.process_time()
         rows = asyncio.run(_fill(driver.ready, size))
         print(f"{rows} rows; filled in {time.process_time() - began:.0f} s CPU", flush=True)
-        driver.run(f"warm at {size}", steady(rate, 5.0))
-        phase = driver.run(f"{size} rows", steady(rate, seconds))
+        driver.run(f"warm at {size}", count=10 * _CARS, at_once=_CARS)
+        phase = driver.run(f"{size} rows", count=count, at_once=_CARS)
         costs = phase.costs()
         served = sum(used for name, used in costs.items() if name != "cars")
         room = stored(driver.ready)

@@ -27,8 +27,8 @@ class Costs:
     witness_batch_ms: float = 3.0
     database_ms: float = 0.2
     follow_ms: float = 0.075  # to read one entry of the log: each vault and trustee, every entry
-    row_bytes: float = 730.0  # of the catalogue, with its indexes
-    log_bytes: float = 530.0  # of the log, with its tiles
+    row_bytes: float = 650.0  # of the catalogue, with its indexes
+    log_bytes: float = 500.0  # of the log, with its tiles
     blob_bytes: float = 73_728.0  # 64 KiB of clip, its header and keys, in whole blocks
     a_day: float = 20.0  # capsules a car
     peak: float = 10.0  # times the mean
