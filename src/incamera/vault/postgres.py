@@ -49,7 +49,14 @@ _SETTINGS = {
 }
 _PATIENCE = "3s"
 """With another vault that holds what is to be resumed: it needs a fraction of that."""
-_DOWN = (asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError, OSError, TimeoutError)
+_DOWN = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that was lost in the middle of a word
+    SQLAlchemyError,
+    OSError,
+    TimeoutError,
+)
 
 
 class PostgresIndex:
