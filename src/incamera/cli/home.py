@@ -60,6 +60,7 @@ class Home:
         signer = load_signer(self.paths.log / "note.key")
         shown = self.paths.public / "checkpoint"
         published = shown.read_bytes() if shown.exists() else b""
+        _refuse_engines(self.paths.log / "serve.toml", "leader")
         witnesses = []
         for number in range(1, self.settings.witnesses + 1):
             folder = self.paths.witness(number)
@@ -72,6 +73,7 @@ class Home:
     @cached_property
     def vault(self) -> Vault:
         """The keeper of ciphertext, and the way into the log."""
+        _refuse_engines(self.paths.vault / "serve.toml", "database", "blobs", "queue")
         key = SigningKey.load(self.paths.vault / "signing.key")
         return Vault(self.paths.vault, key, self.log, self.fetch, self.clock)
 
@@ -165,3 +167,16 @@ class Home:
         )
         self.say(entry)
         return True
+
+
+def _refuse_engines(config: Path, *engines: str) -> None:
+    """A home's verbs know the built-in engines: past others they would call capsules lost."""
+    from incamera.service.toml import read_table
+
+    told = read_table(config).names() if config.is_file() else []
+    for engine in engines:
+        if engine in told:
+            raise InputError(
+                f"{config}: [{engine}] says that this party works with more than this home",
+                hint="serve it, and use --url instead of --home",
+            )
