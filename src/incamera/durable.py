@@ -229,13 +229,16 @@ def write_all(
     named, then each folder is synced once.
     """
     staged = [(_temporary(path), path, pieces) for path, pieces in files]
+    nameless = {temporary for temporary, _, _ in staged}
     with ThreadPoolExecutor(_AT_ONCE, "durable") as pool:
         try:
             errors = list(pool.map(lambda one: _tried(_stage, *one, mode), staged))
             for at, (temporary, path, _) in enumerate(staged):
                 errors[at] = errors[at] or _tried(_name, temporary, path)
+                if errors[at] is None:
+                    nameless.remove(temporary)
         finally:
-            for temporary, _, _ in staged:
+            for temporary in nameless:
                 temporary.unlink(missing_ok=True)
         folders = list(dict.fromkeys(path.parent for path, _ in files))
         synced = dict(

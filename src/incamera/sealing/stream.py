@@ -37,7 +37,7 @@ class Behind:
     """A thread that does one thing after another, at most ``depth`` things behind its caller."""
 
     def __init__(self, depth: int = _DEPTH) -> None:
-        self._pool = ThreadPoolExecutor(1, "behind")
+        self._pool: ThreadPoolExecutor | None = None  # a short stream never needs it
         self._due: deque[Future[Any]] = deque()
         self._depth = depth
 
@@ -45,6 +45,8 @@ class Behind:
         """Have ``act(*args)`` done; on return less than ``depth`` older things are undone."""
         if len(self._due) == self._depth:
             self._due.popleft().result()
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(1, "behind")
         self._due.append(self._pool.submit(act, *args))
 
     def finish(self) -> None:
@@ -63,7 +65,8 @@ class Behind:
                 self.finish()
         finally:
             # Waits for what has begun: no thread touches a buffer or file after this.
-            self._pool.shutdown(cancel_futures=True)
+            if self._pool is not None:
+                self._pool.shutdown(cancel_futures=True)
 
 
 class BlockWriter:

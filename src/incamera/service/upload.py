@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -59,7 +60,7 @@ class Arrived:
     size: int
     place: Path
     data: bytes | None = None
-    """None: it lies at ``place`` already. Otherwise it is put there when its turn comes."""
+    """The whole of it, if it is short; None: it lies at ``place``."""
     since: float = field(default_factory=monotonic)
 
 
@@ -135,21 +136,14 @@ class Incoming:
         began = monotonic()
         for each in arrived:
             meters.STAGE.labels("wait").observe(began - each.since)
-        outcomes: list[bytes | Error | None] = [_put(each) for each in arrived]
-        here = [at for at, error in enumerate(outcomes) if error is None]
-        try:
-            admitted = self._admit_all([arrived[at].place for at in here]) if here else []
-        finally:
-            for each in arrived:
-                if each.data is not None:
-                    each.place.unlink(missing_ok=True)
+        with contextlib.ExitStack() as stack:
+            outcomes = self._admit_all([_place(each, stack) for each in arrived])
         meters.STAGE.labels("admit").observe(monotonic() - began)
-        for at, outcome in zip(here, admitted, strict=True):
-            outcomes[at] = outcome
+        for each, outcome in zip(arrived, outcomes, strict=True):
             if isinstance(outcome, bytes):
                 meters.ADMITTED.inc()
-                meters.ADMITTED_BYTES.inc(arrived[at].size)
-        return [each for each in outcomes if each is not None]
+                meters.ADMITTED_BYTES.inc(each.size)
+        return outcomes
 
 
 def _fits(request: Request, wanted: int, largest: int) -> None:
@@ -179,19 +173,22 @@ def header_of(data: bytearray) -> tuple[Header, int] | None:
     return header, payload_offset(length, len(header.shares)) + header.payload.length
 
 
-def _put(arrived: Arrived) -> Error | None:
-    """Not synced: it is the vault that makes a capsule durable."""
+def _place(arrived: Arrived, stack: contextlib.ExitStack) -> Path:
+    """Where the vault reads it: its file, or the memory it is held in, until ``stack`` ends."""
     if arrived.data is None:
-        return None
+        return arrived.place
     try:
-        arrived.place.write_bytes(arrived.data)
+        held = os.memfd_create("capsule")
     except OSError as error:
-        return UnavailableError(f"cannot keep the upload: {error.strerror}")
-    return None
+        raise UnavailableError(f"cannot hold the upload: {error.strerror}") from error
+    file = stack.enter_context(os.fdopen(held, "wb"))
+    file.write(arrived.data)
+    file.flush()
+    return Path(f"/proc/self/fd/{held}")
 
 
 def _append(place: Path, data: bytes) -> int:
-    """As :func:`_put`, a piece."""
+    """Not synced: it is the vault that makes a capsule durable."""
     try:
         with place.open("ab") as file:
             file.write(data)
