@@ -29,6 +29,8 @@ CERTIFIED = "incamera.certified"
 """In the scope of a call: it came by the operators' address, with a certificate of theirs."""
 
 _LOOK_AGAIN = 1.0
+_DOOR = 60.0
+_MOST_CARS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class Callers:
         self._looking = threading.Lock()
         self._looked = 0.0
         self._clock = clock
+        #: Car's key -> when it was found enrolled, by our own clock.
+        self._cars: dict[bytes, float] = {}
 
     def of(self, request: Request) -> Caller:
         """Who signed the call. Blocks. :class:`UnknownCallerError` if nobody enrolled did."""
@@ -117,9 +121,20 @@ class Callers:
         return found is not None and found[0] == "car"
 
     def knows_car(self, key: bytes) -> bool:
-        """As :meth:`is_car`, of what was read so far: never waits for the log."""
+        """As :meth:`is_car`, of what was read within a minute: never waits for the log.
+
+        A car that was revoked meanwhile gets in at the door, and no further: the vault judges.
+        """
+        now = monotonic()
+        if now - self._cars.get(key, -_DOOR) < _DOOR:
+            return True
         found = self._known(key)
-        return found is not None and found[0] == "car"
+        if found is None or found[0] != "car":
+            return False
+        if len(self._cars) >= _MOST_CARS:
+            self._cars.clear()
+        self._cars[key] = now
+        return True
 
     def _region(self) -> RegionEntry | None:
         with self._turn:
