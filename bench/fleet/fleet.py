@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,19 @@ def ready(folder: Path, plan: Plan) -> Iterator[Ready]:
         maker = Maker(region, plan.bodies, crowd.owners[0].public, plan.size)
         names = [name for name in region.parties if name.startswith("vault")]
         region.start([*names, *(region.names if plan.trustees else ())])
+        for vault in vaults:
+            wait_ready(vault.url)
         yield Ready(plan, region, crowd, maker, running, vaults)
+
+
+def wait_ready(url: str, seconds: float = 60.0) -> None:
+    """Until the vault says that it is, as a balancer waits before it sends anybody there."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/readyz", timeout=5):
+            return
+        time.sleep(0.2)
+    raise RuntimeError(f"{url} does not get ready")
 
 
 def enrol(region: Region, crowd: Crowd) -> None:
