@@ -12,7 +12,7 @@ from pathlib import Path
 from starlette.requests import Request
 
 from incamera.clock import Clock, monotonic
-from incamera.errors import UnavailableError
+from incamera.errors import Error, UnavailableError
 from incamera.ids import Digest, digest
 from incamera.ledger.entries import RegionEntry
 from incamera.ledger.follower import Follower
@@ -29,6 +29,7 @@ CERTIFIED = "incamera.certified"
 """In the scope of a call: it came by the operators' address, with a certificate of theirs."""
 
 _LOOK_AGAIN = 1.0
+_WAITING = 4
 _DOOR = 60.0
 _MOST_CARS = 1 << 16
 
@@ -72,7 +73,11 @@ class Callers:
         #: Reads on through a connection of its own; ``_looking`` is held while it does.
         self._follower = Follower(LogReader(fetch, policy), State(state), clock)
         self._looking = threading.Lock()
-        self._looked = 0.0
+        self._waiting = threading.BoundedSemaphore(_WAITING)
+        self._never = threading.Event()  # to wait a while for
+        #: When the last look began, and what it raised. Guarded by ``_looking``.
+        self._looked = -_LOOK_AGAIN
+        self._failed: Error | None = None
         self._clock = clock
         #: Car's key -> when it was found enrolled, by our own clock.
         self._cars: dict[bytes, float] = {}
@@ -104,7 +109,8 @@ class Callers:
     def region(self) -> RegionEntry:
         """Entry 0 of the log; :class:`UnavailableError` while it was not read. Blocks."""
         found = self._region()
-        if found is None and self._look_again():
+        if found is None:
+            self._look_again()
             found = self._region()
         if found is None:
             raise UnavailableError("the log of this region is not founded yet")
@@ -143,7 +149,10 @@ class Callers:
     def _find(self, key: bytes) -> tuple[str, str] | None:
         """Role and name of whose key it is; looked for again in the log, as it may be new."""
         found = self._known(key)
-        return self._known(key) if found is None and self._look_again() else found
+        if found is None:
+            self._look_again()
+            found = self._known(key)
+        return found
 
     def _known(self, key: bytes) -> tuple[str, str] | None:
         with self._turn:
@@ -153,15 +162,29 @@ class Callers:
             party = self._state.holder(key)
         return None if party is None else (party.role, party.name)
 
-    def _look_again(self) -> bool:
-        """Read on in the log: who is unknown may be new. One at a time, once a second at most."""
-        if not self._looking.acquire(blocking=False):
-            return False
+    def _look_again(self) -> None:
+        """Read on in the log: who is unknown may be new. Blocks, for a second at most and a look.
+
+        When this returns a look that began after the call has ended; errors as of following.
+        A few wait for it, at most one looks a second; more are told to ask again: nobody is called
+        unenrolled whom the log was not asked about.
+        """
+        asked = monotonic()
+        if not self._waiting.acquire(blocking=False):
+            raise UnavailableError("who calls is being looked up", hint="ask again in a second")
         try:
-            if monotonic() - self._looked < _LOOK_AGAIN:
-                return False
-            self._looked = monotonic()
-            self._follower.follow()
-            return True
+            with self._looking:
+                if self._looked <= asked:
+                    self._never.wait(max(0.0, self._looked + _LOOK_AGAIN - monotonic()))
+                    self._look()
+                if self._failed is not None:
+                    raise self._failed
         finally:
-            self._looking.release()
+            self._waiting.release()
+
+    def _look(self) -> None:
+        self._looked, self._failed = monotonic(), None
+        try:
+            self._follower.follow()
+        except Error as error:
+            self._failed = error
