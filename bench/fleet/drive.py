@@ -28,7 +28,8 @@ class Phase:
     name: str
     jobs: Sequence[Job]  # without their bytes
     outcomes: Sequence[Outcome]
-    seconds: float  # from the first that was due to the last answer
+    #: From the first that was due to the last answer; links that fail are not waited for.
+    seconds: float
     cpu: dict[str, float]  # seconds by party; "cars" is the sender
     memory: dict[str, dict[str, Any]]
     #: What was done meanwhile, and when (CLOCK_MONOTONIC).
@@ -143,7 +144,7 @@ class Driver:
             name,
             [each.spent() for each in chosen],
             outcomes,
-            _length(outcomes),
+            _length(each for each in outcomes if chosen[each.job].road in ("plain", "twice")),
             {**watch.cpu(), "cars": used},
             watch.held(),
             marks,
