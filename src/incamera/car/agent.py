@@ -218,7 +218,7 @@ class Agent:
             "why": seen.why,
             "clock": "in doubt" if self._leap.unsure else "",
             "working": self._worker.running,
-            "failed": failed[:20],
+            "failed": [*failed, *seen.odd][:20],
         }
         if document != self._heard.written:
             durable.write(self._settings.places.heard, canonical(document), mode=0o600)

@@ -39,6 +39,7 @@ class Seen:
     files: int
     new: int
     why: str = ""  # it is not there
+    odd: tuple[str, ...] = ()  # one sentence for each file that is left alone for its name
 
 
 class Watcher:
@@ -83,7 +84,8 @@ class Watcher:
             if device != self._device:  # a stick came or went: what is there now is another folder
                 self._forget()
                 self._device = device
-            found = dict(self._files())
+            odd: list[str] = []
+            found = dict(self._files(odd))
         except (OSError, InputError) as error:
             self._forget()
             return Seen(False, 0, 0, str(error))
@@ -95,25 +97,28 @@ class Watcher:
             del self._there[path]
         self._settled &= self._there.keys()
         self._known = True
-        return Seen(True, len(found), new)
+        return Seen(True, len(found), new, odd=tuple(odd))
 
     def _forget(self) -> None:
         """The folder is away, or another one."""
         self._there, self._settled, self._known = {}, set(), False
 
-    def _files(self) -> Iterator[tuple[str, tuple[int, int]]]:
-        """Each file's path, size and time."""
+    def _files(self, odd: list[str]) -> Iterator[tuple[str, tuple[int, int]]]:
+        """Each file's path, size and time. One whose path no text can hold is ``odd``."""
         for here, names in walk(self._folder):
             place = here.relative_to(self._folder).as_posix()
             for name in names:
                 if name.startswith("."):
+                    continue
+                path = name if place == "." else f"{place}/{name}"
+                if not _is_text(path):
+                    odd.append(f"{path!a}: its name is not UTF-8, so it is left alone")
                     continue
                 try:
                     status = os.lstat(f"{here}/{name}")  # of thousands, each second: no Path
                 except FileNotFoundError:
                     continue
                 if stat.S_ISREG(status.st_mode):
-                    path = name if place == "." else f"{place}/{name}"
                     yield path, (status.st_size, status.st_mtime_ns)
 
     def _see(
@@ -185,6 +190,15 @@ class Watcher:
             return "found"
         rests = self._now() - self._parked_since > _TAIL
         return "parked" if rests or _SENTRY in PurePosixPath(path).parts else "drive"
+
+
+def _is_text(path: str) -> bool:
+    """False for bytes that are not UTF-8, which Python has as lone surrogates."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def group_of(file: File) -> tuple[int, str, str]:

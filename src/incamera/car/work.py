@@ -44,7 +44,7 @@ from incamera.recording.model import Recording
 from incamera.redaction import Redactor
 from incamera.sealing.keys import SigningKey
 
-__all__ = ["Done", "Worker", "ready"]
+__all__ = ["Done", "Worker", "ready", "unable"]
 
 _TRIES = 3
 
@@ -84,6 +84,17 @@ class Done:
         }
 
 
+def unable(settings: CarSettings, now: int, error: Error) -> None:
+    """Say, for ``status``, that a worker could not even begin."""
+    done = Done(now, ended=True)
+    done.note(error)
+    _say(settings, done)
+
+
+def _say(settings: CarSettings, done: Done) -> None:
+    durable.write(settings.places.said, canonical(done.to_json()), mode=0o600)
+
+
 class Worker:
     """One run. Hold no lock: the ingest's own keeps a second one out."""
 
@@ -119,7 +130,7 @@ class Worker:
         return done
 
     def _say(self) -> None:
-        durable.write(self._settings.places.said, canonical(self._done.to_json()), mode=0o600)
+        _say(self._settings, self._done)
 
     def _read(self) -> None:
         """The log and the list of exclusions, if they can be had."""

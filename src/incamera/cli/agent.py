@@ -20,7 +20,7 @@ from incamera.cli import terminal
 from incamera.cli.agent_papers import consent, exclude
 from incamera.cli.agent_told import told
 from incamera.clock import SystemClock, monotonic
-from incamera.errors import Error
+from incamera.errors import Error, InputError, IntegrityError, PolicyError, UnavailableError
 
 if TYPE_CHECKING:
     from incamera.car.agent import Agent
@@ -32,6 +32,10 @@ __all__ = ["command"]
 _LOOK = 1.0
 _PACE = 0.1
 _ENDED = 143  # by SIGTERM, as a shell says it
+_EXITS = {
+    each.kind: each.exit_code
+    for each in (InputError, IntegrityError, PolicyError, UnavailableError)
+}
 
 settings_argument = click.argument("settings", type=click.Path(path_type=Path))
 
@@ -78,14 +82,17 @@ def once(settings: Path, seconds: int, as_json: bool) -> None:
     """Do what there is to do, and end: for a workshop, a depot, or a timer.
 
     What nobody watched as it was recorded is not taken by this either: it needs `incamera car
-    run` while the car drives.
+    run` while the car drives. What went wrong is said, and the exit code is that of the first.
 
     Example: incamera car once car.toml
     """
+    begun = SystemClock().now()
     with _agent(settings) as (agent, worker):
         ending, end = _until_ended(), monotonic() + seconds
         _loop(agent, worker, ending, None, lambda: agent.idle or monotonic() > end)
-    _show(settings, as_json)
+    said = _show(settings, as_json)["worker"]
+    if said.get("time", 0) >= begun and said["errors"]:
+        raise SystemExit(_EXITS.get(said["errors"][0][0], Error.exit_code))
 
 
 @command.command("status")
@@ -109,7 +116,7 @@ def work(settings: Path, send_only: bool, attached: bool, as_json: bool) -> None
 
     Example: incamera car work car.toml
     """
-    from incamera.car.work import Worker
+    from incamera.car.work import Worker, unable
     from incamera.cli.agent_link import HttpLink
     from incamera.cli.agent_settings import load
     from incamera.ledger import addresses
@@ -121,15 +128,24 @@ def work(settings: Path, send_only: bool, attached: bool, as_json: bool) -> None
     file, clock = load(settings), SystemClock()
     home = file.settings.places.home
     addresses.hold(home)  # from now on only to where the region's log says
-    key = SigningKey.load(home / "signing.key")
-    done = Worker(file.settings, HttpLink(file, key, clock), key, clock).run(send_only=send_only)
+    try:
+        key = SigningKey.load(home / "signing.key")
+        link = HttpLink(file, key, clock)
+    except Error as error:
+        unable(file.settings, clock.now(), error)
+        raise
+    done = Worker(file.settings, link, key, clock).run(send_only=send_only)
     terminal.result(done.to_json(), [], as_json)
 
 
 def _end_with_the_agent() -> None:
-    """The agent holds the other end of standard input: when it dies, however, this ends."""
+    """The agent holds the other end of standard input: when it dies, however, this ends.
+
+    Past ``sys.stdin``, whose lock a thread that still reads would hold as Python ends: it aborts.
+    """
     with contextlib.suppress(OSError):
-        sys.stdin.buffer.read()
+        while os.read(0, 1 << 12):
+            pass
     os._exit(_ENDED)
 
 
@@ -138,8 +154,10 @@ def _agent(settings: Path) -> Iterator[tuple[Agent, WorkerProcess]]:
     """The agent of these settings, alone; stopped in the end."""
     from incamera.car.agent import Agent
     from incamera.car.process import WorkerProcess
+    from incamera.cli.agent_link import pinned_policy
 
     file = _load(settings)
+    pinned_policy(file)  # nothing can be taken before it is there
     words = ("car", "work", str(settings), "--attached")
     worker = WorkerProcess([sys.executable, "-m", "incamera", *words], file.settings.budget)
     with durable.lock(file.settings.places.lock):
@@ -193,15 +211,14 @@ def _look(agent: Agent, systemd: sdnotify.SystemdNotifier | None) -> None:
         systemd.notify(f"WATCHDOG=1\nSTATUS={said}")
 
 
-def _show(settings: Path, as_json: bool) -> None:
+def _show(settings: Path, as_json: bool) -> dict[str, Any]:
     from incamera.car.status import gather
-    from incamera.cli.join import POLICY
-    from incamera.tlog.policy import Policy
+    from incamera.cli.agent_link import pinned_policy
 
-    file = _load(settings).settings
-    pinned = file.places.home / POLICY
-    document: dict[str, Any] = gather(file, Policy.parse(pinned.read_bytes()), SystemClock().now())
+    file = _load(settings)
+    document: dict[str, Any] = gather(file.settings, pinned_policy(file), SystemClock().now())
     terminal.result(document, told(document), as_json)
+    return document
 
 
 command.add_command(consent)

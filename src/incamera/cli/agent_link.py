@@ -18,7 +18,19 @@ from incamera.tlog.policy import Policy
 from incamera.tlog.reader import LogReader
 from incamera.tlog.remote import HttpFetch
 
-__all__ = ["HttpLink"]
+__all__ = ["HttpLink", "pinned_policy"]
+
+
+def pinned_policy(file: CarFile) -> Policy:
+    """Whom the car believes about the log; :class:`InputError` if it joined no region yet."""
+    home = file.settings.places.home
+    pinned = home / POLICY
+    if not pinned.is_file():
+        raise InputError(
+            f"{home}: no tlog-policy is pinned here, so no log can be believed",
+            hint=f"incamera init {home} --join region.json",
+        )
+    return Policy.parse(pinned.read_bytes(), str(pinned))
 
 
 class HttpLink:
@@ -27,14 +39,7 @@ class HttpLink:
     def __init__(self, file: CarFile, key: SigningKey, clock: Clock) -> None:
         """:class:`InputError` if no tlog-policy is pinned in the car's folder."""
         self._file, self._clock = file, clock
-        home = file.settings.places.home
-        pinned = home / POLICY
-        if not pinned.is_file():
-            raise InputError(
-                f"{home}: no tlog-policy is pinned here, so no log can be believed",
-                hint=f"incamera init {home} --join region.json",
-            )
-        self.policy = Policy.parse(pinned.read_bytes(), str(pinned))
+        self.policy = pinned_policy(file)
         self.state = State(file.settings.places.state)
         self._vault = VaultClient(file.vault, key, clock, ca=file.ca)
 

@@ -69,10 +69,18 @@ def load(file: Path) -> CarFile:
         seating=_seating(parts["trustees"]),
         geofence=_geofence(parts["geofence"]),
     )
-    found = CarFile(settings, table.text("vault"), table.text("log", ""), table.optional_file("ca"))
+    vault, log = _url(table, "vault"), _url(table, "log", "")
+    found = CarFile(settings, vault, log, table.optional_file("ca"))
     for each in (table, *parts.values()):
         each.done()
     return found
+
+
+def _url(table: Table, key: str, default: str | None = None) -> str:
+    told = table.text(key, default)
+    if told and not told.startswith(("http://", "https://")):
+        raise InputError(f"{table.where(key)}: not a URL: {told!r}", hint="https://vault.example")
+    return told
 
 
 def _zones(file: Path, table: Table) -> Path | None:

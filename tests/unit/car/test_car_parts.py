@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +32,7 @@ from incamera.sealing.keys import SigningKey
 from world import DAY, quick_folder
 from world_tlog import START
 
+VECTORS = Path(__file__).parents[3] / "vectors" / "policies"
 PACKAGING = Path(__file__).parents[3] / "packaging" / "systemd"
 
 
@@ -226,6 +229,8 @@ def test_the_packaged_settings_are_read_and_say_the_defaults(tmp_path: Path) -> 
         BASE + '[disk]\nfull = "forget"\n',
         BASE + '[trustees.pins]\nch = "abc"\n',
         'upload = "never"\n' + BASE,
+        BASE.replace("http://v.example", "ftp://v.example"),
+        'log = "v.example"\n' + BASE,
     ],
 )
 def test_settings_that_say_something_odd_are_refused(tmp_path: Path, odd: str) -> None:
@@ -291,3 +296,36 @@ def test_status_says_in_words_what_holds_and_what_does_not(car: AgentCar) -> Non
     assert "excluded  this car is excluded" in said
     assert "error     no network" in said
     assert "withheld  2 files: no consent held" in said
+
+
+def test_a_file_whose_name_is_no_text_is_left_alone_and_said(car: AgentCar) -> None:
+    """What a broken stick makes of a name neither ends the agent nor holds up the others."""
+    (car.stick / os.fsdecode(b"bad\xff.mp4")).write_bytes(b"film")
+    car.a_drive("good")
+    assert [file.path for file in car.agent._diary.open()] == ["good.gpx", "good.mp4"]
+    assert "not UTF-8" in str(car.status()["agent"]["failed"])
+
+
+def test_a_car_of_no_region_is_told_to_join_one(tmp_path: Path) -> None:
+    """By each of its commands, before it looks at anything."""
+    file = settings(tmp_path, BASE)
+    for verb in ("status", "once", "run"):
+        shown = CliRunner().invoke(command, [verb, str(file)])
+        assert isinstance(shown.exception, InputError)
+        assert "--join" in str(shown.exception.hint)
+
+
+def test_a_worker_that_cannot_begin_says_so_and_ends_in_peace(tmp_path: Path) -> None:
+    """The car's key is not where it was: in one line, in status, in the exit code; no abort."""
+    file = settings(tmp_path, BASE + "[work]\nshare = 100\n")
+    (tmp_path / "car" / "signing.key").unlink()
+    shutil.copyfile(VECTORS / "minimal", tmp_path / "car" / "tlog-policy")
+    (tmp_path / "stick").mkdir()
+    (tmp_path / "drive").write_text("parked\n")
+    words = (sys.executable, "-m", "incamera", "car", "once", str(file), "--seconds", "50")
+    done = subprocess.run([*words, "--json"], capture_output=True, check=False, timeout=60)
+    assert done.returncode == 3, done.stderr
+    assert done.stderr.decode().splitlines() == [
+        f"incamera: error: {tmp_path / 'car' / 'signing.key'}: no such key file"
+    ]
+    assert "no such key file" in str(json.loads(done.stdout)["worker"]["errors"])
