@@ -197,6 +197,24 @@ def test_an_erasure_is_proven_to_anybody(owner: Owner, root: Path) -> None:
     assert owner("check-erasure", "it.json")[0] == 0
 
 
+def test_an_erasure_that_was_interrupted_is_certified_when_it_is_asked_for_again(
+    owner: Owner, root: Path
+) -> None:
+    """Killed before the certificate: the same words say nothing twice, and write it."""
+    name, *others = capsules(owner("list")[1])
+    (root.parent / "full").mkdir()
+    assert owner("erase", name, "--certificate", "full")[0] != 0  # logged, and not written
+    code, done = owner("erase", name, "--certificate", "it.json")
+    assert (code, done["erased"]) == (0, [name])
+    assert owner("erase", name, "--certificate", "it.json")[1]["entries"] == done["entries"]
+    everything = owner("erase", "--all", "--certificate", "all.json")[1]
+    assert everything["erased"] == sorted([name, *others])
+    assert everything["entries"][0] == done["entries"][0]
+    again = owner("erase", "--all", "--certificate", "all.json")[1]
+    assert again["entries"] == everything["entries"]
+    assert owner("check-erasure", "all.json")[0] == 0
+
+
 def test_a_certificate_proves_nothing_that_it_does_not_hold(owner: Owner, root: Path) -> None:
     """Another capsule, another owner, a proof left out, an entry in another's place."""
     names = capsules(owner("list")[1])

@@ -68,7 +68,7 @@ def erase(
     chosen = pick_owned(
         desk, words, vehicle=vehicle, since=since, until=until, everything=everything
     )
-    document, lines = _erase(desk, [row.digest for row in chosen], reason, dest)
+    document, lines = _erase(desk, chosen, reason, dest)
     terminal.result(document, lines, as_json)
 
 

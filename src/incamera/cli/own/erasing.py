@@ -16,12 +16,17 @@ By = Literal["owner", "operator"]
 
 
 def erase(desk: Desk, capsules: list[Digest], by: By, reason: str) -> list[int]:
-    """Log erasures of at most 512 capsules each; their log indices."""
-    name, key = "", None
+    """Log erasures of at most 512 capsules each; their log indices.
+
+    What an erasure that was interrupted has said is not said again: its index is among them.
+    """
+    name, key, state = "", None, desk.state()
     if by == "owner":
         owner = desk.owner()
         name, key = owner.name, owner.signing
-    entries = []
+    said = {each: found.index for each in capsules if (found := state.erased(each))}
+    entries = sorted(set(said.values()))
+    capsules = [each for each in capsules if each not in said]
     for start in range(0, len(capsules), MAX_INLINE):
         entry = ErasureEntry(
             region=desk.region().region,

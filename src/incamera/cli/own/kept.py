@@ -105,6 +105,14 @@ def owned(desk: Desk) -> list[Row]:
     return [row for row in desk.rows() if row.owner == name and row.status in ("kept", "lost")]
 
 
+def ended(desk: Desk) -> list[Digest]:
+    """What the owner who sits here has erased, by the log, in the order of digests."""
+    name = desk.owner().name
+    return [
+        each.capsule for each in desk.state().erasures() if (each.by, each.name) == ("owner", name)
+    ]
+
+
 def drives(rows: Iterable[Row]) -> list[Drive]:
     """Rows by hour and vehicle."""
     found: dict[tuple[str, str], Drive] = {}
@@ -122,9 +130,11 @@ def pick_owned(
     since: str | None,
     until: str | None,
     everything: bool,
-) -> list[Row]:
-    """The rows that a person means: digests, hours of a vehicle, or all.
+) -> list[Digest]:
+    """The capsules that a person means to end: digests, hours of a vehicle, or all.
 
+    Of those that the log says he ended, digests and all name some too: an erasure that was
+    interrupted is said once, and certified when it is asked for again.
     :class:`InputError` if that is nothing, or said in two ways.
     """
     ranged = any(each is not None for each in (vehicle, since, until))
@@ -140,7 +150,12 @@ def pick_owned(
         and (since is None or row.hour >= since)
         and (until is None or row.hour <= until)
     ]
-    return pick_capsules(desk, words, rows)
+    before = ended(desk) if words or everything else []
+    again = [word for word in words if word in before] if words else before
+    rest = [word for word in words if word not in again]
+    if again and not rest and (words or not rows):
+        return [Digest(each) for each in again]
+    return sorted({*again, *(row.digest for row in pick_capsules(desk, rest, rows))})
 
 
 def reads_of(desk: Desk, capsules: Iterable[Digest]) -> list[Read]:
