@@ -81,6 +81,19 @@ def test_a_declared_address_connects_and_any_other_is_refused_unsent(here: int) 
         assert caught.value.exit_code == 5
 
 
+def test_a_name_that_is_about_to_be_declared_may_be_looked_up(here: int) -> None:
+    """By whoever declares it, and while he does; nobody is connected to under it all the same."""
+    declare(place("192.0.2.1/32", here))
+    with pytest.raises(ForeignError, match="not looked up"):
+        socket.getaddrinfo("localhost", here)
+    with egress.naming():
+        assert socket.getaddrinfo("localhost", here)
+        with pytest.raises(ForeignError, match="not an address"):
+            socket.create_connection(("localhost", here), timeout=5)
+    with pytest.raises(ForeignError, match="not looked up"):
+        socket.getaddrinfo("localhost", here)
+
+
 def test_a_name_that_suddenly_points_abroad_is_refused(
     here: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

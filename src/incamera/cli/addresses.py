@@ -15,6 +15,7 @@ from incamera.ledger.addresses import found_under
 from incamera.ledger.codec import encode
 from incamera.ledger.entries import Address, AddressesEntry
 from incamera.ledger.rows import Declared
+from incamera.wire import egress
 
 __all__ = ["command"]
 
@@ -72,10 +73,11 @@ def command(
 
 def _declare(desk: Desk, allow: tuple[str, ...], parties: bool, force: bool) -> int:
     known = desk.parties()
-    wanted = {address for each in allow for address in parse_allow(each)}
-    if parties:
-        wanted |= {each for name, url in known.items() for each in of_url(name, url)}
-    left_out = missing(sorted(wanted), known)
+    with egress.naming():  # what is new has a name that no list has yet
+        wanted = {address for each in allow for address in parse_allow(each)}
+        if parties:
+            wanted |= {each for name, url in known.items() for each in of_url(name, url)}
+        left_out = missing(sorted(wanted), known)
     if left_out and not force:
         raise InputError(
             f"the list leaves out {', '.join(left_out)}",

@@ -17,7 +17,7 @@ asked for                              under a declared list
 an address on the list, its port       connects
 an address that is not, or other port  :class:`ForeignError`, nothing is sent
 a name that is on the list             looked up; then as above, by the address
-a name that is not                     :class:`ForeignError`, not looked up
+a name that is not                     :class:`ForeignError`, not looked up; but for :func:`naming`
 a socket of this machine (AF_UNIX)     connects
 a socket of any other family           :class:`ForeignError`
 the list cannot be read                :class:`UnavailableError`
@@ -30,19 +30,31 @@ the list cannot be read                :class:`UnavailableError`
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import errno
 import ipaddress
 import socket
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from incamera.clock import monotonic
 from incamera.errors import PolicyError, UnavailableError
 
-__all__ = ["ForeignError", "Network", "Place", "Source", "allowed", "check", "guard", "version"]
+__all__ = [
+    "ForeignError",
+    "Network",
+    "Place",
+    "Source",
+    "allowed",
+    "check",
+    "guard",
+    "naming",
+    "version",
+]
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -130,7 +142,7 @@ class _Guard:
 
     def looking_up(self, host: object) -> None:
         name = host.decode("ascii", "replace") if isinstance(host, (bytes, bytearray)) else host
-        if not isinstance(name, str) or not name or _numeric(name):
+        if not isinstance(name, str) or not name or _numeric(name) or _naming.get():
             return
         places = self.places()
         if places is not None and name.lower() not in {each.host for each in places if each.host}:
@@ -146,6 +158,7 @@ def _numeric(host: str) -> bool:
 
 
 _guard: _Guard | None = None
+_naming = contextvars.ContextVar("naming", default=False)
 _hooked = threading.Lock()
 
 
@@ -155,6 +168,19 @@ def guard(source: Source | None) -> None:
     if source is not None and _hooked.acquire(blocking=False):
         sys.addaudithook(_hook)  # for good: Python has no way to take one away
     _guard = None if source is None else _Guard(source)
+
+
+@contextlib.contextmanager
+def naming() -> Iterator[None]:
+    """Within it any name may be looked up, as an operator must who is about to declare it.
+
+    Nobody is connected to for that, and where the name leads stays as forbidden as it was.
+    """
+    before = _naming.set(True)
+    try:
+        yield
+    finally:
+        _naming.reset(before)
 
 
 def version() -> int:
