@@ -24,6 +24,7 @@ from incamera.ledger.codec import (
 from incamera.ledger.dealing import open_paper, write_paper
 from incamera.ledger.entries import (
     ENTRY_CLASSES,
+    Address,
     CapsuleEntry,
     CapsuleList,
     Entry,
@@ -49,6 +50,10 @@ _CAPSULES = sorted(hash_of(f"capsule {i}") for i in range(4))
 _LIST, _NAMED = capsule_list(_CAPSULES)
 _LEAF = digest(b"leaf")
 _WRAPPED = secret("wrapped", WRAPPED_BYTES)
+_ALLOWED = (
+    Address(Name("log"), "log.example.org", "192.0.2.1/32", 443),
+    Address(Name("vault"), "", "2001:db8::/64", 8102),
+)
 _RETIRED = retire(signing("car"), _REGION, Name("ada"))
 
 _FIELDS: Mapping[str, Sequence[Any]] = {
@@ -85,6 +90,7 @@ def _examples(cls: type[Entry], name: str, kind: str) -> Sequence[Any]:
         ("erasure", "name"): [""],
         ("withdraw", "consents"): [tuple(_CAPSULES)],
         ("withdraw", "cars"): [(_RETIRED,)],
+        ("addresses", "allowed"): [_ALLOWED],
     }
     if (found := special.get((cls.type, name))) is not None:
         return found

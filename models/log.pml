@@ -206,7 +206,7 @@ inline acknowledge(t) {
 }
 
 /* The log as it is coded: one writer under state/lock, which may die between any two writes.
-   code: src/incamera/tlog/log.py::Log._locked "durable.lock" */
+   code: src/incamera/tlog/deciding.py::Alone.held "durable.lock" */
 proctype writer() {
   byte v = NONE, u = 0;
   bool confirmed = false;
@@ -225,7 +225,7 @@ boot:
   :: break
   od;
 #endif
-  /* code: src/incamera/tlog/log.py::Log._load "batch.first == tree.size" */
+  /* code: src/incamera/tlog/log.py::Log._load "batch.first == there" */
   if
   :: atomic { d_batch != NONE && (d_batch >> 1) == d_tree -> d_tree = d_batch }
   :: else
@@ -263,7 +263,7 @@ publish:
        fi;
 next:  skip
   :: d_published == d_tree && confirmed && size(d_tree) < SIZE ->
-       /* code: src/incamera/tlog/log.py::Log.append "batch.write" */
+       /* code: src/incamera/tlog/deciding.py::Alone.decide "batch.write" */
        if
        :: v = d_tree * 2
        :: v = d_tree * 2 + 1
@@ -282,7 +282,7 @@ next:  skip
 #endif
        CRASH
        fi;
-       /* code: src/incamera/tlog/log.py::Log._integrate "memory.tree.write" */
+       /* code: src/incamera/tlog/deciding.py::Alone.integrated "tree.write" */
        if
        :: atomic { d_tree = v; v = NONE }
        CRASH

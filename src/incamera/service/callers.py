@@ -126,6 +126,11 @@ class Callers:
         found = self._find(key)
         return found is not None and found[0] == "car"
 
+    def had(self, key: bytes) -> bool:
+        """True if ``key`` is or ever was somebody's signing key, as far as was read."""
+        with self._turn:
+            return self._state.had(key)
+
     def knows_car(self, key: bytes) -> bool:
         """As :meth:`is_car`, of what was read within a minute: never waits for the log.
 

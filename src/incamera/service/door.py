@@ -23,11 +23,14 @@ class CarDoor:
         self._looks = Pool(threads=4, waiting=60)
 
     async def known(self, header: Header) -> None:
-        """``unenrolled``: a key that no car has."""
+        """``unenrolled``, ``revoked``: a key that no car has, or has any more."""
         if self._callers.knows_car(header.car_key):
             return
-        if not await self._looks.run(self._callers.is_car, header.car_key):
-            raise RefusedError("unenrolled", "no car is enrolled with this key")
+        if await self._looks.run(self._callers.is_car, header.car_key):
+            return
+        if await self._looks.run(self._callers.had, header.car_key):
+            raise RefusedError("revoked", "the car's key was revoked or replaced")
+        raise RefusedError("unenrolled", "no car is enrolled with this key")
 
     async def look(self, header: Header, size: int) -> None:
         """As :meth:`known`; and count the capsule, :class:`TooManyError` if it is one too many."""
