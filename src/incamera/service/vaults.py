@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from incamera.clock import monotonic
-from incamera.errors import Error
+from incamera.errors import Error, InputError, PolicyError, UnavailableError
 from incamera.ids import Digest
 from incamera.vault import Row, Vault, Wanted
 
@@ -20,6 +20,13 @@ _SWEPT = 3_600
 """Seconds: nobody takes longer from beginning a capsule to its entry in the log."""
 _READ_THROUGH = 100, 1 << 28
 """Capsules, and bytes, in a round of the chores: 144,000 a day, at one round a minute."""
+
+
+def _away(error: Error) -> Error:
+    """What is wrong with how a vault is set up is nothing that a caller could mend: it is away."""
+    if isinstance(error, (InputError, PolicyError)):
+        return UnavailableError(error.message, hint=error.hint)
+    return error
 
 
 class Vaults:
@@ -50,8 +57,8 @@ class Vaults:
         try:
             return self._make()
         except Error as error:
-            self._failed = (monotonic(), error)
-            raise
+            self._failed = (monotonic(), _away(error))
+            raise self._failed[1] from error
 
     def follow(self) -> None:
         """Read on in the log, and obey it."""
