@@ -21,7 +21,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from incamera.errors import Error, IntegrityError, UnavailableError
 
@@ -43,8 +43,11 @@ __all__ = [
 ]
 
 
+T = TypeVar("T")
+
 _AT_ONCE = 8
 """Files synced at the same time: a journalling file system commits them together."""
+_HELD = 1 << 20  # bytes gathered before they are written
 
 
 _this = threading.local()
@@ -207,14 +210,27 @@ def _temporary(path: Path) -> Path:
 
 
 def _stage(temporary: Path, path: Path, pieces: Iterable[bytes], mode: int) -> None:
-    """``pieces`` on disk, without their name yet."""
+    """``pieces`` on disk, without their name yet. What is short is written in one go."""
     with _disk(path):
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(descriptor, "wb") as file:
+        try:
+            held, size = list[bytes](), 0
             for piece in pieces:
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
+                held.append(piece)
+                size += len(piece)
+                if size >= _HELD:
+                    _write_out(descriptor, b"".join(held))
+                    held, size = [], 0
+            _write_out(descriptor, b"".join(held))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _write_out(descriptor: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:  # a full disk takes a part without a word
+        left = left[os.write(descriptor, left) :]
 
 
 def write_all(
@@ -232,7 +248,7 @@ def write_all(
     nameless = {temporary for temporary, _, _ in staged}
     with ThreadPoolExecutor(_AT_ONCE, "durable") as pool:
         try:
-            errors = list(pool.map(lambda one: _tried(_stage, *one, mode), staged))
+            errors = _in_turns(pool, lambda one: _tried(_stage, *one, mode), staged)
             for at, (temporary, path, _) in enumerate(staged):
                 errors[at] = errors[at] or _tried(_name, temporary, path)
                 if errors[at] is None:
@@ -241,10 +257,23 @@ def write_all(
             for temporary in nameless:
                 temporary.unlink(missing_ok=True)
         folders = list(dict.fromkeys(path.parent for path, _ in files))
-        synced = dict(
-            zip(folders, pool.map(lambda each: _tried(_sync_path, each), folders), strict=True)
-        )
+        errors_of = _in_turns(pool, lambda each: _tried(_sync_path, each), folders)
+        synced = dict(zip(folders, errors_of, strict=True))
     return [error or synced[path.parent] for error, (path, _) in zip(errors, files, strict=True)]
+
+
+def _in_turns(
+    pool: ThreadPoolExecutor, act: Callable[[T], Error | None], items: Sequence[T]
+) -> list[Error | None]:
+    """``act`` of each item, in order; every thread takes each eighth, which costs a task a thread.
+
+    A task for each item costs more than a short write.
+    """
+    shares = pool.map(lambda first: [act(each) for each in items[first::_AT_ONCE]], range(_AT_ONCE))
+    done: list[Error | None] = [None] * len(items)
+    for first, share in enumerate(shares):
+        done[first::_AT_ONCE] = share
+    return done
 
 
 def _tried(act: Callable[..., None], *given: object) -> Error | None:

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import stat
 import struct
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -55,6 +56,8 @@ class Capsule:
     """The wrapped shares; share i of 1..n stands at i-1."""
     owner_wrap: bytes
     payload_offset: int
+    data: bytes | None = field(default=None, repr=False)
+    """The whole file, if it is held in memory and not at ``path``."""
 
     def chunks(self) -> Iterator[bytes]:
         """The ciphertext in pieces of at most 256 KiB.
@@ -63,8 +66,8 @@ class Capsule:
         use nothing of it for good before the iterator has ended.
         """
         hashed, left = hashlib.sha256(), self.header.payload.length
-        with _reading(self.path) as file, Behind() as hashing:
-            if sys.platform == "linux":
+        with _source(self.path, self.data) as file, Behind() as hashing:
+            if sys.platform == "linux" and self.data is None:
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
             file.seek(self.payload_offset)
             while left and (chunk := file.read(min(left, PIECE))):
@@ -95,22 +98,24 @@ class Capsule:
 
         Reads the ciphertext once, with flat memory.
         """
-        fresh = read_capsule(self.path)
+        fresh = read_capsule(self.path, self.data)
         if fresh.digest != self.digest:
             raise IntegrityError(f"{self.path}: is another capsule now")
         for _ in fresh.chunks():
             pass
 
 
-def read_capsule(path: Path) -> Capsule:
+def read_capsule(path: Path, data: bytes | None = None) -> Capsule:
     """Read and check all but the ciphertext: signature, shares' digests, size of the file.
+
+    ``data``: the whole file, where it is held in memory; ``path`` is then what messages call it.
 
     :class:`InputError` if it is no capsule, :class:`IntegrityError` if it was altered. Lengths
     are bounded before anything is read, so a hostile file cannot make this allocate more than
     100 KiB.
     """
     where = str(path)
-    with _reading(path) as file:
+    with _source(path, data) as file:
         if file.read(len(MAGIC)) != MAGIC:
             raise InputError(f"{where}: not a capsule, or of a version unknown here")
         (length,) = LENGTH.unpack(_exactly(file, LENGTH.size, where))
@@ -121,15 +126,19 @@ def read_capsule(path: Path) -> Capsule:
         wrapped = tuple(_exactly(file, WRAPPED_BYTES, where) for _ in header.shares)
         owner_wrap = _exactly(file, WRAPPED_BYTES, where)
         offset = payload_offset(length, len(wrapped))
-        size = path.stat().st_size
+        size = path.stat().st_size if data is None else len(data)
     expected = [(share.digest, f"share {i}") for i, share in enumerate(header.shares, start=1)]
     expected.append((header.owner.digest, "owner's key"))
-    for (want, what), data in zip(expected, (*wrapped, owner_wrap), strict=True):
-        if digest(data) != want:
+    for (want, what), wrap in zip(expected, (*wrapped, owner_wrap), strict=True):
+        if digest(wrap) != want:
             raise IntegrityError(f"{where}: the wrapped {what} is not the one that was sealed")
     if size != offset + header.payload.length:
         raise IntegrityError(f"{where}: cut off, or something was added to its end")
-    return Capsule(path, envelope, digest(envelope), header, wrapped, owner_wrap, offset)
+    return Capsule(path, envelope, digest(envelope), header, wrapped, owner_wrap, offset, data)
+
+
+def _source(path: Path, data: bytes | None) -> contextlib.AbstractContextManager[BinaryIO]:
+    return _reading(path) if data is None else io.BytesIO(data)
 
 
 @contextlib.contextmanager

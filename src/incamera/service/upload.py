@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +34,9 @@ __all__ = ["Arrived", "Door", "Incoming", "header_of"]
 
 _SHORT = 1 << 18
 """Bytes that are held in memory; a longer capsule goes into a file as it comes."""
+
+Source = tuple[Path, bytes | None]
+"""Where a capsule lies, or what messages call it, and all of it where it is held in memory."""
 
 _TOGETHER = 256
 """Capsules admitted in one go; more wait for the next."""
@@ -71,7 +73,7 @@ class Incoming:
         self,
         folder: Path,
         door: Door,
-        admit_all: Callable[[Sequence[Path]], Sequence[bytes | Error]],
+        admit_all: Callable[[Sequence[Source]], Sequence[bytes | Error]],
         journal: Journal,
     ) -> None:
         """``admit_all``: as :meth:`incamera.service.vaults.Vaults.admit_all`."""
@@ -136,8 +138,7 @@ class Incoming:
         began = monotonic()
         for each in arrived:
             meters.STAGE.labels("wait").observe(began - each.since)
-        with contextlib.ExitStack() as stack:
-            outcomes = self._admit_all([_place(each, stack) for each in arrived])
+        outcomes = self._admit_all([(each.place, each.data) for each in arrived])
         meters.STAGE.labels("admit").observe(monotonic() - began)
         for each, outcome in zip(arrived, outcomes, strict=True):
             if isinstance(outcome, bytes):
@@ -171,20 +172,6 @@ def header_of(data: bytearray) -> tuple[Header, int] | None:
         return None
     header = open_header(bytes(data[begin : begin + length]), "capsule")
     return header, payload_offset(length, len(header.shares)) + header.payload.length
-
-
-def _place(arrived: Arrived, stack: contextlib.ExitStack) -> Path:
-    """Where the vault reads it: its file, or the memory it is held in, until ``stack`` ends."""
-    if arrived.data is None:
-        return arrived.place
-    try:
-        held = os.memfd_create("capsule")
-    except OSError as error:
-        raise UnavailableError(f"cannot hold the upload: {error.strerror}") from error
-    file = stack.enter_context(os.fdopen(held, "wb"))
-    file.write(arrived.data)
-    file.flush()
-    return Path(f"/proc/self/fd/{held}")
 
 
 def _append(place: Path, data: bytes) -> int:

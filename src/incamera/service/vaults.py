@@ -72,9 +72,9 @@ class Vaults:
         """A chore: read the next few kept capsules through, and mark those that are lost."""
         self.writer.read_through(*_READ_THROUGH)
 
-    def admit_all(self, paths: Sequence[Path]) -> list[bytes | Error]:
-        """As :meth:`Vault.admit_all`."""
-        return self.writer.admit_all(paths)
+    def admit_all(self, sources: Sequence[tuple[Path, bytes | None]]) -> list[bytes | Error]:
+        """As :meth:`Vault.admit_sources`."""
+        return self.writer.admit_sources(sources)
 
     def submit_all(self, entries: Sequence[bytes]) -> list[int | Error]:
         """As :meth:`Vault.submit_all`."""

@@ -17,6 +17,7 @@ from incamera.service.guard import Gate, Pool, read_body
 from incamera.service.keep import Keep
 from incamera.service.public import KINDS, check_text
 from incamera.service.schemas import Indexed, Placed
+from incamera.service.straight import Straight
 
 __all__ = ["add_writing"]
 
@@ -55,6 +56,7 @@ def _add_capsules(app: FastAPI, keep: Keep) -> None:
             body=(_CAPSULE, "The capsule file."),
         ),
     )
+    app.add_middleware(Straight, path="/capsules", handler=deliver)
 
 
 def _add_entries(app: FastAPI, keep: Keep) -> None:

@@ -133,7 +133,11 @@ class Vault:
 
         What is refused or damaged holds up no other.
         """
-        return self._admitting.admit_all(paths) if paths else []
+        return self.admit_sources([(path, None) for path in paths])
+
+    def admit_sources(self, sources: Sequence[tuple[Path, bytes | None]]) -> list[bytes | Error]:
+        """As :meth:`admit_all`; with a path, the whole capsule where it is held in memory."""
+        return self._admitting.admit_all(sources) if sources else []
 
     def receipt(self, name: Digest) -> bytes:
         """A fresh receipt for a capsule admitted before; :class:`InputError` if it never was."""

@@ -115,7 +115,7 @@ def world() -> Iterator[World]:
         yield World(folder)
 
 
-Admit = Callable[[Sequence[Path]], Sequence[bytes | Error]]
+Admit = Callable[[Sequence[tuple[Path, bytes | None]]], Sequence[bytes | Error]]
 
 
 def incoming(folder: Path, admit: Admit) -> Incoming:
@@ -142,8 +142,8 @@ def test_what_is_whole_is_admitted_by_the_next_round(
     outcomes: list[bytes | Error] = [UnavailableError("the log is away"), b"receipt"]
     asked: list[Path] = []
 
-    def admit(paths: Sequence[Path]) -> list[bytes | Error]:
-        asked.extend(paths)
+    def admit(sources: Sequence[tuple[Path, bytes | None]]) -> list[bytes | Error]:
+        asked.extend(path for path, _ in sources)
         return [outcomes.pop(0)]
 
     made = incoming(tmp_path / "incoming", admit)
