@@ -37,6 +37,7 @@ __all__ = [
     "UnfitError",
     "UnknownCallerError",
     "answer_json",
+    "counted",
     "problem",
 ]
 
@@ -138,6 +139,11 @@ def answer_json(value: Any, status: int = 200) -> Response:
 async def _ours(request: Request, error: Exception) -> Response:
     del request
     assert isinstance(error, Error)
+    return counted(error)
+
+
+def counted(error: Error) -> Response:
+    """As :func:`problem`, and counted as a refusal."""
     meters.refused(getattr(error, "code", "") or error.kind)
     return problem(error)
 

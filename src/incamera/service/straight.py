@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from incamera.errors import Error
-from incamera.service.answers import problem
+from incamera.service.answers import counted
 
 __all__ = ["Straight"]
 
@@ -41,5 +41,5 @@ class Straight:
         try:
             response = await self._handler(Request(scope, receive, send))
         except Error as error:
-            response = problem(error)
+            response = counted(error)
         await response(scope, receive, send)
