@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one call that comes hundreds of times a second, past the router and all that stands round it.
 
-The route is declared as every other one and answers the same; here it is only found at once. What
-the layers between cost is a third of a capsule's delivery (docs/benchmarks.md).
+The route is declared as every other one and answers the same; here it is only found at once. Of
+the samples that held the interpreter in a vault at 400/s, a quarter were in the layers between.
 """
 
 from __future__ import annotations
