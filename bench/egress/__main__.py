@@ -7,6 +7,9 @@ parties found, rest, look and work: off, on and busy for ``--seconds`` each (GB/
 asks for 3600). Writes ``egress.html``, ``egress.md`` and ``egress.pcap`` into ``--to``; the last
 line is one JSON object. Exit code 1 if anybody spoke to an address that the log does not declare.
 
+``--states off``: of the three only that one, in a region founded for it; so three machines, or
+three runs side by side, do in one hour what one run does in three.
+
 ``--plant``: at the end a trustee is told of a log at 203.0.113.66, and a program that is not ours
 connects there from its machine: the first must be refused, the second must be seen.
 """
@@ -19,18 +22,19 @@ import os
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench.egress.machines import Capture, Machines
-from bench.egress.page import Result, html, markdown
+from bench.egress.page import STATES, Result, html, markdown
 from bench.egress.rounds import Rounds
 from wires import possible
 
 _INSIDE = "INCAMERA_EGRESS_INSIDE"
 
 
-def measure(root: Path, to: Path, seconds: float, plant: bool) -> Result:
+def measure(root: Path, to: Path, seconds: float, states: list[str], plant: bool) -> Result:
     """All phases; what was seen."""
     machines = Machines(root)
     lasted: dict[str, float] = {}
@@ -40,10 +44,9 @@ def measure(root: Path, to: Path, seconds: float, plant: bool) -> Result:
         rounds = Rounds(machines)
         phases: list[tuple[str, Any]] = [
             ("founding", rounds.found),
-            ("off", lambda: rounds.off(seconds)),
-            ("on", lambda: rounds.on(seconds)),
-            ("busy", lambda: rounds.busy(seconds)),
         ]
+        acts = {"off": rounds.off, "on": rounds.on, "busy": rounds.busy}
+        phases += [(state, partial(acts[state], seconds)) for state in states]
         if plant:
             phases.append(("planted", lambda: planted.update(rounds.plant())))
             phases.append(("intruder", rounds.intrude))
@@ -67,6 +70,7 @@ def main() -> int:
     """Enter namespaces of our own, measure there, write, and judge."""
     parser = argparse.ArgumentParser(prog="bench.egress", description=__doc__)
     parser.add_argument("--seconds", type=float, default=3600.0, help="of off, on and busy, each")
+    parser.add_argument("--states", nargs="+", choices=STATES, default=STATES, metavar="STATE")
     parser.add_argument("--to", type=Path, default=Path("build/egress"))
     parser.add_argument("--plant", action="store_true")
     options = parser.parse_args()
@@ -81,7 +85,9 @@ def main() -> int:
         os.execvpe("unshare", [*alone, *words], environment)
     options.to.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="egress-") as folder:
-        result = measure(Path(folder), options.to.resolve(), options.seconds, options.plant)
+        result = measure(
+            Path(folder), options.to.resolve(), options.seconds, options.states, options.plant
+        )
     (options.to / "egress.md").write_text(markdown(result))
     (options.to / "egress.html").write_text(html(result))
     print(markdown(result))

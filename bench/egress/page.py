@@ -14,10 +14,10 @@ from typing import Any
 from bench.egress.tally import of_link
 from incamera.wire.egress import Place, allowed
 
-__all__ = ["Result", "Seen", "html", "markdown"]
+__all__ = ["STATES", "Result", "Seen", "html", "markdown"]
 
 _ASKED = 3600.0  # seconds of each state, GB/T 44464 D.8
-_STATES = ("off", "on", "busy")
+STATES = ("off", "on", "busy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Result:
         by_phase = Counter(each.phase for each in self.foreign)
         return {
             "bench": "egress",
-            "seconds": {name: self.lasted[name] for name in _STATES if name in self.lasted},
+            "seconds": {name: self.lasted[name] for name in STATES if name in self.lasted},
             "machines": len(self.machines),
             "packets": self.packets,
             "dropped": self.dropped,
@@ -116,8 +116,8 @@ def _verdict(result: Result) -> str:
 
 
 def _lines(result: Result) -> list[str]:
-    short = [f"{name} {result.lasted[name]:.0f} s" for name in _STATES if name in result.lasted]
-    enough = all(result.lasted.get(name, 0.0) >= _ASKED for name in _STATES)
+    short = [f"{name} {result.lasted[name]:.0f} s" for name in STATES if name in result.lasted]
+    enough = all(result.lasted[name] >= _ASKED for name in STATES if name in result.lasted)
     asked = "as" if enough else "shorter than"
     dns = sum(each.port == 53 for each in result.seen)
     sent = f"every frame that a machine sent was looked at: {result.packets:,} packets"
