@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import functools
 import glob
 import os
 import secrets
@@ -21,7 +22,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, ParamSpec, TypeVar
 
 from incamera.errors import Error, IntegrityError, UnavailableError
 
@@ -43,11 +44,13 @@ __all__ = [
 ]
 
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _AT_ONCE = 8
 """Files synced at the same time: a journalling file system commits them together."""
 _HELD = 1 << 20  # bytes gathered before they are written
+_OPEN = 64  # files at a time that are written and not closed yet
 
 
 _this = threading.local()
@@ -187,22 +190,21 @@ def create_all(files: Sequence[tuple[Path, bytes]], *, mode: int = 0o644) -> Non
             raise IntegrityError(f"{path}: exists already with other bytes and must never change")
     folders = dict.fromkeys(path.parent for path, _ in files)
     staged = [(_temporary(path), path, [data]) for path, data in new]
-    with ThreadPoolExecutor(_AT_ONCE, "durable") as pool:
-        writes = [pool.submit(_stage, *one, mode) for one in staged]
-        try:
-            for each in writes:
-                each.result()
-            for temporary, path, _ in staged:
-                with _disk(path):
-                    temporary.replace(path)
-        except BaseException:
-            wait(writes)
-            for temporary, _, _ in staged:
-                temporary.unlink(missing_ok=True)
-            raise
-        for path, sync in [(path, pool.submit(_sync_folder, path)) for path in folders]:
+    writes = [_pool().submit(_stage, *one, mode) for one in staged]
+    try:
+        for each in writes:
+            each.result()
+        for temporary, path, _ in staged:
             with _disk(path):
-                sync.result()
+                temporary.replace(path)
+    except BaseException:
+        wait(writes)
+        for temporary, _, _ in staged:
+            temporary.unlink(missing_ok=True)
+        raise
+    for path, sync in [(path, _pool().submit(_sync_folder, path)) for path in folders]:
+        with _disk(path):
+            sync.result()
 
 
 def _temporary(path: Path) -> Path:
@@ -210,21 +212,51 @@ def _temporary(path: Path) -> Path:
 
 
 def _stage(temporary: Path, path: Path, pieces: Iterable[bytes], mode: int) -> None:
-    """``pieces`` on disk, without their name yet. What is short is written in one go."""
+    """``pieces`` on disk, without their name yet."""
+    begun = _begin(temporary, path, pieces, mode)
+    begun.finish()
+
+
+class _Begun:
+    """A file without a name, of which a beginning is written."""
+
+    def __init__(self, path: Path, descriptor: int, rest: Iterator[bytes]) -> None:
+        self._path, self._descriptor, self._rest = path, descriptor, rest
+
+    def finish(self) -> None:
+        """Write the rest, sync, close."""
+        with _disk(self._path):
+            try:
+                for piece in self._rest:
+                    _write_out(self._descriptor, piece)
+                os.fsync(self._descriptor)
+            finally:
+                os.close(self._descriptor)
+
+
+def _begin(temporary: Path, path: Path, pieces: Iterable[bytes], mode: int) -> _Begun:
+    """What is short is written here, in one go; of what is long, the first MiB."""
     with _disk(path):
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         try:
-            held, size = list[bytes](), 0
-            for piece in pieces:
-                held.append(piece)
-                size += len(piece)
-                if size >= _HELD:
-                    _write_out(descriptor, b"".join(held))
-                    held, size = [], 0
-            _write_out(descriptor, b"".join(held))
-            os.fsync(descriptor)
-        finally:
+            gathered = _gathered(pieces)
+            _write_out(descriptor, next(gathered, b""))
+        except BaseException:
             os.close(descriptor)
+            raise
+    return _Begun(path, descriptor, gathered)
+
+
+def _gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes, some :data:`_HELD` at a time."""
+    held, size = list[bytes](), 0
+    for piece in pieces:
+        held.append(piece)
+        size += len(piece)
+        if size >= _HELD:
+            yield b"".join(held)
+            held, size = [], 0
+    yield b"".join(held)
 
 
 def _write_out(descriptor: int, data: bytes) -> None:
@@ -241,47 +273,71 @@ def write_all(
     For each, in order: None if it is on disk under its name, or why not; then what was there is
     there (but for a folder that cannot be synced: then nobody knows until it is written again).
     What a source raises of its own is its file's error; the others go on. The folders must exist.
-    It takes about the time that one takes: all are written and synced, several at a time, then
+    It takes about the time that one takes: all are written, then synced, several at a time, then
     named, then each folder is synced once.
     """
-    staged = [(_temporary(path), path, pieces) for path, pieces in files]
-    nameless = {temporary for temporary, _, _ in staged}
-    with ThreadPoolExecutor(_AT_ONCE, "durable") as pool:
+    done: list[Error | None] = []
+    for first in range(0, len(files), _OPEN):
+        done += _write_some(files[first : first + _OPEN], mode)
+    return done
+
+
+def _write_some(files: Sequence[tuple[Path, Iterable[bytes]]], mode: int) -> list[Error | None]:
+    places = [(_temporary(path), path) for path, _ in files]
+    nameless = {temporary for temporary, _ in places}
+    begun: list[_Begun | Error] = []
+    try:
         try:
-            errors = _in_turns(pool, lambda one: _tried(_stage, *one, mode), staged)
-            for at, (temporary, path, _) in enumerate(staged):
-                errors[at] = errors[at] or _tried(_name, temporary, path)
-                if errors[at] is None:
-                    nameless.remove(temporary)
+            # All in this thread: a short write waits for no disk, and a thread that another one
+            # keeps waiting for the interpreter at each call costs more than the call.
+            for (temporary, path), (_, pieces) in zip(places, files, strict=True):
+                begun.append(_tried(_begin, temporary, path, pieces, mode))
         finally:
-            for temporary in nameless:
-                temporary.unlink(missing_ok=True)
-        folders = list(dict.fromkeys(path.parent for path, _ in files))
-        errors_of = _in_turns(pool, lambda each: _tried(_sync_path, each), folders)
-        synced = dict(zip(folders, errors_of, strict=True))
-    return [error or synced[path.parent] for error, (path, _) in zip(errors, files, strict=True)]
+            errors = _in_turns(_finished, begun)
+        for at, (temporary, path) in enumerate(places):
+            errors[at] = errors[at] or _tried(_name, temporary, path)
+            if errors[at] is None:
+                nameless.remove(temporary)
+    finally:
+        for temporary in nameless:
+            temporary.unlink(missing_ok=True)
+    folders = list(dict.fromkeys(path.parent for _, path in places))
+    errors_of = _in_turns(lambda each: _tried(_sync_path, each), folders)
+    synced = dict(zip(folders, errors_of, strict=True))
+    return [error or synced[path.parent] for error, (_, path) in zip(errors, places, strict=True)]
 
 
-def _in_turns(
-    pool: ThreadPoolExecutor, act: Callable[[T], Error | None], items: Sequence[T]
-) -> list[Error | None]:
+def _finished(begun: _Begun | Error) -> Error | None:
+    return begun if isinstance(begun, Error) else _tried(begun.finish)
+
+
+def _in_turns(act: Callable[[T], Error | None], items: Sequence[T]) -> list[Error | None]:
     """``act`` of each item, in order; every thread takes each eighth, which costs a task a thread.
 
     A task for each item costs more than a short write.
     """
-    shares = pool.map(lambda first: [act(each) for each in items[first::_AT_ONCE]], range(_AT_ONCE))
+    turns = range(min(_AT_ONCE, len(items)))
+    shares = _pool().map(lambda first: [act(each) for each in items[first::_AT_ONCE]], turns)
     done: list[Error | None] = [None] * len(items)
     for first, share in enumerate(shares):
         done[first::_AT_ONCE] = share
     return done
 
 
-def _tried(act: Callable[..., None], *given: object) -> Error | None:
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    """Kept: to start eight threads takes longer than to sync eight files."""
+    return ThreadPoolExecutor(2 * _AT_ONCE, "durable")
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # a fork has none of these threads
+
+
+def _tried(act: Callable[P, T], *given: P.args, **more: P.kwargs) -> T | Error:
     try:
-        act(*given)
+        return act(*given, **more)
     except Error as error:
         return error
-    return None
 
 
 def _name(temporary: Path, path: Path) -> None:
