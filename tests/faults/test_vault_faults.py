@@ -168,9 +168,9 @@ CATCH_UP = Account.catch_up
 READ = [0]
 
 
-def _dying_after_row(self: Account) -> set[Digest]:
+def _dying_after_row(self: Account, **how: Any) -> set[Digest]:
     """Catch up, and die once there was something new."""
-    kept = CATCH_UP(self)
+    kept = CATCH_UP(self, **how)
     if self._index.read > READ[0]:
         die()
     return kept

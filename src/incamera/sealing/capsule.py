@@ -105,10 +105,11 @@ class Capsule:
             pass
 
 
-def read_capsule(path: Path, data: bytes | None = None) -> Capsule:
+def read_capsule(path: Path, data: bytes | None = None, known: Header | None = None) -> Capsule:
     """Read and check all but the ciphertext: signature, shares' digests, size of the file.
 
     ``data``: the whole file, where it is held in memory; ``path`` is then what messages call it.
+    ``known``: what :func:`open_header` made of its beginning, if the caller has asked that.
 
     :class:`InputError` if it is no capsule, :class:`IntegrityError` if it was altered. Lengths
     are bounded before anything is read, so a hostile file cannot make this allocate more than
@@ -122,7 +123,7 @@ def read_capsule(path: Path, data: bytes | None = None) -> Capsule:
         if length > MAX_ENVELOPE:
             raise InputError(f"{where}: the header is too long: {length} bytes")
         envelope = _exactly(file, length, where)
-        header = open_header(envelope, where)
+        header = known or open_header(envelope, where)
         wrapped = tuple(_exactly(file, WRAPPED_BYTES, where) for _ in header.shares)
         owner_wrap = _exactly(file, WRAPPED_BYTES, where)
         offset = payload_offset(length, len(wrapped))

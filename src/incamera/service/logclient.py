@@ -176,19 +176,25 @@ class LogClient:
 
 
 def parse_appended(answer: bytes, count: int, where: str) -> Appended:
-    """What a log says of ``count`` entries: ``{"first", "size"}``, or ``"indices"`` too."""
+    """What a log says of ``count`` entries: ``{"first", "size"}``, and maybe more.
+
+    ``"indices"``, where they are not in a row; ``"note"``, the checkpoint they stand under.
+    """
     try:
         found = parse_json(answer, where)
-        indices = found.pop("indices", None) if isinstance(found, dict) else None
+        more = found if isinstance(found, dict) else {}
+        indices, note = more.pop("indices", None), more.pop("note", "")
         said = exact_keys(found, ("first", "size"), where)
         of_each = () if indices is None else tuple(indices)
-        if any(type(each) is not int for each in (*said.values(), *of_each)):
+        if not isinstance(note, str) or any(
+            type(each) is not int for each in (*said.values(), *of_each)
+        ):
             raise InputError(f"{where}: not numbers")
         if indices is not None and (len(of_each) != count or of_each[0] != said["first"]):
             raise InputError(f"{where}: other indices than entries")
     except (InputError, TypeError) as error:
         raise UnavailableError(f"{where}: not an answer of a log") from error
-    return Appended(said["first"], said["size"], of_each)
+    return Appended(said["first"], said["size"], of_each, note.encode("utf-8", "replace"))
 
 
 def open_log_client(

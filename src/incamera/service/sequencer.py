@@ -188,6 +188,7 @@ class Sequencer:
         hashes = [[merkle.leaf_hash(entry) for entry in call.entries] for call in calls]
         places: dict[bytes, int] = {}
         fresh: dict[bytes, bytes] = {}
+        note = b""
         for leaves, call in zip(hashes, calls, strict=True):
             for leaf, entry in zip(leaves, call.entries, strict=True):
                 if (at := self._places.get(leaf)) is None:
@@ -195,15 +196,16 @@ class Sequencer:
                 else:
                     places[leaf] = at
         if fresh:
-            first = self._log.append(list(fresh.values())).first_index
+            appended = self._log.append(list(fresh.values()))
+            first, note = appended.first_index, appended.note
             places.update(zip(fresh, range(first, first + len(fresh)), strict=True))
             self._remember(first, list(fresh))
-        return [self._told([places[leaf] for leaf in leaves]) for leaves in hashes]
+        return [self._told([places[leaf] for leaf in leaves], note) for leaves in hashes]
 
-    def _told(self, indices: list[int]) -> Appended:
+    def _told(self, indices: list[int], note: bytes) -> Appended:
         first = indices[0]
         row = indices == list(range(first, first + len(indices)))
-        return Appended(first, self._end, () if row else tuple(indices))
+        return Appended(first, self._end, () if row else tuple(indices), note)
 
     def _finish(self) -> None:
         """Publish what was begun, and remember where it is."""

@@ -56,6 +56,11 @@ class Appended:
     first_index: int
     size: int
     indices: tuple[int, ...] = field(default=(), repr=False)
+    note: bytes = field(default=b"", repr=False, compare=False)
+    """The checkpoint under which they were published, with its cosignatures, where it is at hand.
+
+    Whoever believes nobody checks it as any other; but need not ask for it.
+    """
 
 
 @dataclass
@@ -202,8 +207,7 @@ class Log:
             self._integrate(memory, batch, begun=False)
             if last and self._deciding.shared:  # until it was decided, a start needs them
                 storage.collect(self._public, last.first, last.end)
-            self._publish(memory)
-            return Appended(batch.first, batch.end)
+            return Appended(batch.first, batch.end, note=self._publish(memory).note)
 
     def refresh(self, older_than: int = 0) -> Witnessed:
         """Have the witnesses cosign the present tree again, so that its witness time moves on.
@@ -281,7 +285,7 @@ class Log:
         begun = Tree(self.origin, there, edge.root())
         if there == tree.size:
             self._check_whole(begun, tree, published)
-        memory = _Memory(begun, edge, storage.read_tail(self._public, edge), batch, published)
+        memory = _Memory(begun, edge, storage.read_tail(self._fetch, edge), batch, published)
         if batch and batch.first == there:
             storage.sweep(self._public)
             self._integrate(memory, batch, begun=True)
@@ -291,7 +295,7 @@ class Log:
 
     def _edge(self, size: int) -> RightEdge:
         try:
-            return storage.read_edge(self._public, size)
+            return storage.read_edge(self._fetch, size)
         except UnavailableError as error:
             raise IntegrityError(
                 f"{self._public}: has not the tiles of {size} entries: {error.message}",
@@ -311,11 +315,11 @@ class Log:
 
     def _integrate(self, memory: _Memory, batch: Batch, *, begun: bool) -> None:
         """Steps 1 to 3: the batch, the tiles, then the state that allows to sign them."""
-        files = storage.extend(self._public, memory.edge, memory.tail, batch.entries)
+        files = storage.extend(memory.edge, memory.tail, batch.entries)
         tree = Tree(self.origin, memory.edge.size, memory.edge.root())
         if not begun:
             self._deciding.decide(memory.tree, batch, tree)
-        durable.create_all(files)
+        durable.create_all([(self._public / name, data) for name, data in files])
         self._deciding.integrated(tree)
         memory.tree, memory.batch = tree, batch
 

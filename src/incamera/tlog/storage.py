@@ -18,7 +18,7 @@ from incamera.errors import InputError, IntegrityError, UnavailableError
 from incamera.tlog import merkle, tile
 from incamera.tlog.checkpoint import Checkpoint
 from incamera.tlog.edge import RightEdge, edge_widths
-from incamera.tlog.fetch import FolderFetch
+from incamera.tlog.fetch import Fetch, FolderFetch
 from incamera.tlog.tree import TileTree
 
 __all__ = [
@@ -94,9 +94,8 @@ class Batch:
         return cls(int(first), tuple(tile.decode_bundle(body, str(path))))
 
 
-def read_edge(public: Path, size: int) -> RightEdge:
+def read_edge(fetch: Fetch, size: int) -> RightEdge:
     """The right edge of the tree of ``size`` from its tiles; unauthenticated."""
-    fetch = FolderFetch(public)
     levels = []
     for level, width in enumerate(edge_widths(size)):
         name = tile.path(level, size >> 8 * (level + 1), width)
@@ -104,26 +103,24 @@ def read_edge(public: Path, size: int) -> RightEdge:
     return RightEdge(size, levels)
 
 
-def read_tail(public: Path, edge: RightEdge) -> list[bytes]:
+def read_tail(fetch: Fetch, edge: RightEdge) -> list[bytes]:
     """The entries of the partial bundle at the edge, checked against the edge's leaf hashes."""
     width = edge.size % tile.WIDTH
     if not width:
         return []
     name = tile.path(tile.ENTRIES, edge.size // tile.WIDTH, width)
-    entries = tile.decode_bundle(FolderFetch(public)(name), name)
+    entries = tile.decode_bundle(fetch(name), name)
     if [merkle.leaf_hash(entry) for entry in entries] != edge.levels[0]:
-        raise IntegrityError(f"{public / name}: these are not the entries that were logged")
+        raise IntegrityError(f"{name}: these are not the entries that were logged")
     return entries
 
 
-def extend(
-    public: Path, edge: RightEdge, tail: list[bytes], entries: Sequence[bytes]
-) -> list[tuple[Path, bytes]]:
-    """Extend ``edge`` and ``tail`` by ``entries``: each tile and bundle to be written for it."""
-    files: list[tuple[Path, bytes]] = []
+def extend(edge: RightEdge, tail: list[bytes], entries: Sequence[bytes]) -> list[tuple[str, bytes]]:
+    """Extend ``edge`` and ``tail`` by ``entries``: the tiles and bundles that this makes."""
+    files: list[tuple[str, bytes]] = []
 
     def put(level: int, index: int, width: int, data: bytes) -> None:
-        files.append((public / tile.path(level, index, width), data))
+        files.append((tile.path(level, index, width), data))
 
     for entry in entries:
         tail.append(entry)

@@ -15,6 +15,16 @@ A :class:`RefusedError` is a policy error with a code that programs can tell apa
 from incamera.vault.blobs import Blobs, FileBlobs
 from incamera.vault.index import Index, Row, Wanted
 from incamera.vault.refusal import RefusedError
-from incamera.vault.vault import PublicLog, Vault
+from incamera.vault.vault import PublicLog, Source, Vault
 
-__all__ = ["Blobs", "FileBlobs", "Index", "PublicLog", "RefusedError", "Row", "Vault", "Wanted"]
+__all__ = [
+    "Blobs",
+    "FileBlobs",
+    "Index",
+    "PublicLog",
+    "RefusedError",
+    "Row",
+    "Source",
+    "Vault",
+    "Wanted",
+]

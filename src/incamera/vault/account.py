@@ -32,31 +32,40 @@ class Account:
         self._state = reading.state
         self._index = index
         self._blobs = blobs
+        #: Entries that the tables knew when they were asked last.
+        self._read = 0
 
-    def catch_up(self) -> set[Digest]:
+    def catch_up(self, *, recent: float = 0.0, told: bool = False) -> set[Digest]:
         """Follow the log to its present checkpoint and do what its new entries say.
 
-        The capsules that were ``kept`` by this; another vault may have been first.
+        The capsules that were ``kept`` by this; another vault may have been first. ``recent``,
+        ``told``: as :meth:`Reading.follow`.
         """
-        self._reading.follow()
         kept = set[Digest]()
-        while (read := self._index.read) < self._reading.size:
-            kept |= self._step()
+        looked = self._reading.follow(recent=recent, told=told)
+        if not looked and self._read >= self._reading.size:
+            return kept
+        read = self._index.read
+        while read < self._reading.size:
+            read, more = self._step()
+            kept |= more
         if read > self._reading.size:
             self._reading.follow()  # another vault was quicker
             if read > self._reading.size:
                 raise IntegrityError(
                     f"the vault's tables know {read} log entries, the log has {self._reading.size}"
                 )
+        self._read = read
         return kept
 
-    def _step(self) -> set[Digest]:
+    def _step(self) -> tuple[int, set[Digest]]:
+        """How many entries the tables know now, and what was kept by it."""
         # A crash rolls rows back but no destruction: the next run finds the blob gone already.
         with self._index.accounting() as book:
             start = book.read
             end = min(start + _STEP, self._reading.size)
             if start >= end:
-                return set()
+                return start, set()
             admitted = dict[Digest, int]()
             for at, (data, name) in enumerate(self._reading.entries(start, end), start):
                 if name is not None:
@@ -67,7 +76,7 @@ class Account:
             for name in admitted.keys() - kept:
                 self.settle(book, name)
             book.set_read(end)
-            return kept
+            return end, kept
 
     def _admitted(self, book: Book, name: Digest, at: int, admitted: dict[Digest, int]) -> None:
         """Entry ``at`` speaks of a capsule: note it if it is the one that counts."""

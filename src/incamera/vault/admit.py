@@ -32,6 +32,7 @@ from incamera.ids import Digest
 from incamera.ledger.codec import encode
 from incamera.ledger.entries import CapsuleEntry
 from incamera.sealing.capsule import Capsule, read_capsule
+from incamera.sealing.header import Header
 from incamera.sealing.keys import SigningKey
 from incamera.vault import admission
 from incamera.vault.account import Account
@@ -41,14 +42,25 @@ from incamera.vault.index import Begun, Facts, Index
 from incamera.vault.reading import Reading, receipts
 from incamera.vault.refusal import RefusedError
 
-__all__ = ["Admitting"]
+__all__ = ["Admitting", "Source"]
 
 _THREADS = 4
 _MOST_OWNERS = 1 << 16
 
-Source = tuple[Path, bytes | None]
 Answers = dict[Digest, bytes | Error]
 Capsules = Mapping[Digest, Capsule]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A capsule that wants in."""
+
+    path: Path
+    """Where it lies, or what messages call it."""
+    data: bytes | None = None
+    """All of it, where it is held in memory."""
+    header: Header | None = None
+    """As the caller has read it from ``data``, its signature checked."""
 
 
 @dataclass
@@ -66,6 +78,8 @@ class Admitting:
     blobs: Blobs
     #: Guards ``reading`` and ``account``. Taken after what ``index`` holds, never before.
     turn: threading.Lock
+    #: Seconds that the last look at the log may be old when it is asked who may deliver.
+    recent: float = 0.0
 
     def __post_init__(self) -> None:
         self._readers = ThreadPoolExecutor(_THREADS, "admit")
@@ -91,6 +105,8 @@ class Admitting:
         return [answers[e.digest] if isinstance(e, Capsule) else e for e in read]
 
     def _read_all(self, sources: Sequence[Source]) -> list[Capsule | Error]:
+        if all(each.data is not None for each in sources):
+            return [*map(_read, sources)]
         # A task a thread, not one a capsule: that would cost half as much as the reading.
         turns = range(min(_THREADS, len(sources)))
         shares = self._readers.map(lambda first: [*map(_read, sources[first::_THREADS])], turns)
@@ -105,7 +121,7 @@ class Admitting:
         """Log those that are new and keep to the rules; which are in the log already."""
         now = self.clock.now()
         with self.turn:
-            self.account.catch_up()
+            self.account.catch_up(recent=self.recent)
             fresh, known = self._judge(capsules, now, answers)
             region = admission.region_of(self.reading.state).region
         if not fresh:
@@ -172,7 +188,8 @@ class Admitting:
             return
         try:
             self.index.held()
-            self.append([entries[name] for name in stored])
+            new = [entries[name] for name in stored]
+            self.reading.ahead.told(new, self.append(new))
         except Error as error:
             answers.update(dict.fromkeys(stored, error))
 
@@ -230,11 +247,9 @@ class Admitting:
         proven: dict[Digest, tuple[int, bytes]] = {}
         with self.turn:
             try:
-                kept = self.account.catch_up()
-                unsure = [name for name in names if name not in kept]
-                if unsure:
-                    said = self.index.statuses(unsure)
-                    kept |= {name for name in unsure if said.get(name) == "kept"}
+                kept = self._kept(names, told=True)
+                if any(self._unseen(name, kept) for name in names):
+                    kept = self._kept(names, told=False)
                 for name in names:
                     found = self._standing(name, name in kept)
                     if isinstance(found, int):
@@ -249,6 +264,19 @@ class Admitting:
             answers.update(zip(proven, receipts(fetch, witnessed, [*proven.values()]), strict=True))
         except Error as error:
             answers.update(dict.fromkeys(proven, error))
+
+    def _kept(self, names: Sequence[Digest], *, told: bool) -> set[Digest]:
+        """Which of them the tables call ``kept``; ``told``: as :meth:`Reading.follow` has it."""
+        kept = self.account.catch_up(told=told)
+        if unsure := [name for name in names if name not in kept]:
+            said = self.index.statuses(unsure)
+            kept |= {name for name in unsure if said.get(name) == "kept"}
+        return kept
+
+    def _unseen(self, name: Digest, kept: set[Digest]) -> bool:
+        """Not there, as far as we read: another process may have read on, of an erasure say."""
+        there = self.reading.state.capsule(name)
+        return name not in kept or there is None or there.index >= self.reading.size
 
     def _standing(self, name: Digest, kept: bool) -> int | Error:
         """Its place in the log, or why there is no receipt."""
@@ -274,6 +302,6 @@ class Admitting:
 def _read(source: Source) -> Capsule | Error:
     """Header, signature and shares checked; the ciphertext is as it is copied."""
     try:
-        return read_capsule(*source)
+        return read_capsule(source.path, source.data, source.header)
     except Error as error:
         return error

@@ -25,6 +25,10 @@ class Loop:
         """What ``ask(*values)``, called and awaited in the loop, returns or raises."""
         return asyncio.run_coroutine_threadsafe(_done(ask, *values), self._loop).result()
 
+    def spawn(self, ask: Callable[..., Awaitable[Any]], *values: Any) -> None:
+        """The same, not waited for; what it raises nobody hears."""
+        asyncio.run_coroutine_threadsafe(_done(ask, *values), self._loop)
+
     def close(self) -> None:
         """End the thread; what still runs is dropped."""
         self._loop.call_soon_threadsafe(self._loop.stop)

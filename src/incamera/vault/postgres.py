@@ -116,11 +116,11 @@ class PostgresIndex:
     @contextlib.contextmanager
     def accounting(self) -> Iterator[Book]:
         """The only writer, of all vaults, of what the log says."""
-        connection = self._run(self._acquire)
+        connection, read = self._run(self._account)
         try:
-            self._run(connection.execute, queries.ACCOUNT)
-            yield _Book(self._run, connection)
-            self._run(connection.execute, "COMMIT")
+            book = _Book(self._run, connection, read)
+            yield book
+            self._run(_close, connection, book.read)
         except BaseException:
             with contextlib.suppress(Error):  # a connection that is lost has forgotten already
                 self._run(connection.execute, "ROLLBACK")
@@ -128,9 +128,18 @@ class PostgresIndex:
         finally:
             self._let_go(connection)
 
+    async def _account(self) -> tuple[Any, int]:
+        connection = await self._acquire()
+        try:
+            await connection.execute(queries.ACCOUNT)
+            return connection, int(await connection.fetchval(queries.READ))
+        except BaseException:
+            await self._pool.release(connection)
+            raise
+
     def _let_go(self, connection: Any) -> None:
-        with contextlib.suppress(Error):
-            self._run(self._pool.release, connection)
+        """Nobody waits for that: whoever wants what it locks waits for the lock."""
+        self._loop.spawn(self._pool.release, connection)
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[bool]:
@@ -138,29 +147,37 @@ class PostgresIndex:
         yield False
 
     @contextlib.contextmanager
-    def _holding(self) -> Iterator[Any]:
-        """A connection; what it locks is let go with it."""
-        connection = self._run(self._acquire)
+    def _holding(self, ask: Callable[..., Awaitable[T]], *values: Any) -> Iterator[T]:
+        """What ``ask`` finds by a connection; what it locks is let go with that."""
+        connection, found = self._run(self._asked, ask, *values)
         self._held.connection = connection
         try:
-            yield connection
+            yield found
         finally:
             self._held.connection = None
             self._let_go(connection)
 
+    async def _asked(self, ask: Callable[..., Awaitable[T]], *values: Any) -> tuple[Any, T]:
+        connection = await self._acquire()
+        try:
+            return connection, await ask(connection, *values)
+        except BaseException:
+            await self._pool.release(connection)
+            raise
+
     @contextlib.contextmanager
     def begin(self, capsules: Sequence[Begun], now: int) -> Iterator[Sequence[Standing]]:
         """One transaction, behind a lock under a new number."""
-        with self._holding() as connection:
-            yield self._run(_begin, connection, capsules, now)
+        with self._holding(_begin, capsules, now) as found:
+            yield found
 
     @contextlib.contextmanager
     def resume(
         self, names: Collection[Digest], *, wait: bool = True
     ) -> Iterator[Mapping[Digest, bytes | None]]:
         """Take the locks of those who began them, in order; look what is left."""
-        with self._holding() as connection:
-            yield self._run(_resume, connection, _raw(names), wait)
+        with self._holding(_resume, _raw(names), wait) as found:
+            yield found
 
     def held(self) -> None:
         """The locks are those of a connection that lives."""
@@ -221,9 +238,11 @@ class PostgresIndex:
 class _Book:
     """Within one transaction that holds the row ``read``."""
 
-    def __init__(self, run: Callable[..., Any], connection: Any) -> None:
+    def __init__(self, run: Callable[..., Any], connection: Any, read: int) -> None:
         self._run = run
         self._connection = connection
+        #: Nobody else changes it meanwhile; written with the commit.
+        self._read = read
 
     def _do(self, sql: str, *values: Any) -> list[asyncpg.Record]:
         found: list[asyncpg.Record] = self._run(self._connection.fetch, sql, *values)
@@ -231,10 +250,10 @@ class _Book:
 
     @property
     def read(self) -> int:
-        return int(self._do("SELECT value FROM marks WHERE name = 'read'")[0][0])
+        return self._read
 
     def set_read(self, size: int) -> None:
-        self._do("UPDATE marks SET value = $1 WHERE name = 'read'", size)
+        self._read = size
 
     def add_owner(self, key: Digest, name: str) -> None:
         sql = "INSERT INTO owners VALUES ($1, $2) ON CONFLICT DO NOTHING"
@@ -263,6 +282,11 @@ class _Book:
         self._do(queries.UNMAKE, raw)
         if at is not None:
             self._do(queries.ERASE, raw, at)
+
+
+async def _close(connection: Any, read: int) -> None:
+    await connection.execute("UPDATE marks SET value = $1 WHERE name = 'read'", read)
+    await connection.execute("COMMIT")
 
 
 def _raw(names: Collection[Digest]) -> list[bytes]:

@@ -15,6 +15,7 @@ __all__ = [
     "ERASE",
     "KEEP",
     "LOSE",
+    "READ",
     "ROW",
     "STORE",
     "THERE",
@@ -30,8 +31,8 @@ _EMPTIED = f"({_FACTS}) = ROW ({_NO_FACTS})"
 ACCOUNT = """
 BEGIN;
 SET LOCAL synchronous_commit TO off;
-SELECT value FROM marks WHERE name = 'read' FOR UPDATE;
 """
+READ = "SELECT value FROM marks WHERE name = 'read' FOR UPDATE"
 
 BEGIN = f"""
 INSERT INTO begun (batch, began, digest, capsule_id, entry, {_FACTS})

@@ -12,11 +12,11 @@ import functools
 import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from incamera.clock import Clock
+from incamera.clock import Clock, monotonic
 from incamera.errors import UnavailableError
 from incamera.ids import Digest
 from incamera.ledger.entries import RegionEntry, Role
@@ -29,6 +29,7 @@ from incamera.tlog.policy import Policy, Witnessed
 from incamera.tlog.proof import Proof
 from incamera.tlog.reader import LogReader
 from incamera.tlog.tree import TileTree
+from incamera.vault.ahead import Ahead
 
 __all__ = ["Known", "Once", "Reading", "capsule_in", "receipts"]
 
@@ -40,6 +41,7 @@ _SAID = re.compile(
 )
 _MOST_HEARD = 4096
 _MOST_KNOWN = 1 << 16
+_MOST_FILES = 256  # of 8 KiB, and bundles of some 100 KiB
 
 
 def capsule_in(entry: bytes) -> Digest | None:
@@ -123,15 +125,21 @@ class _NothingNewError(Exception):
 
 
 class Once:
-    """A fetch that asks for each file once. Not for longer than one look at a log."""
+    """A fetch that asks for each file once. For one tree of a log."""
 
     def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch
         self._got: dict[str, bytes] = {}
 
+    def know(self, files: Mapping[str, bytes]) -> None:
+        """Files that need not be asked for."""
+        self._got.update(files)
+
     def __call__(self, path: str) -> bytes:
         """The file at ``path``."""
         if path not in self._got:
+            if len(self._got) >= _MOST_FILES:
+                self._got.clear()
             self._got[path] = self._fetch(path)
         return self._got[path]
 
@@ -149,28 +157,44 @@ class Reading:
         #: The present tree, as followed, and what was fetched of it.
         self.witnessed: Witnessed | None = None
         self.once = Once(fetch)
+        #: What we had appended, so that it need not be fetched.
+        self.ahead = Ahead()
+        self._looked = 0.0
 
     @property
     def size(self) -> int:
         """Entries read."""
         return self._size
 
-    def follow(self) -> None:
-        """Read up to the log's present checkpoint; errors as :meth:`Follower.follow`."""
-        self.once = Once(self._fetch)
-        self._follower.reader = LogReader(self.once, self.policy)
+    def follow(self, *, recent: float = 0.0, told: bool = False) -> bool:
+        """Read up to the log's present checkpoint; errors as :meth:`Follower.follow`.
+
+        ``recent``: a look at the log that is no more seconds ago will do. ``told``: so will the
+        largest tree that the log answered an append of ours with. False if that was why nobody
+        looked.
+        """
+        note = self.ahead.note(self._size) if told else b""
+        seen = self.witnessed is not None
+        if seen and not note and (told or monotonic() - self._looked < recent):
+            return False
+        began, once = monotonic(), Once(self._fetch)
+        if note:
+            once.know({"checkpoint": note})
+        self._follower.reader = LogReader(once, self.policy)
         try:
             # What another process of this home did meanwhile is seen within the transaction.
             with contextlib.suppress(_NothingNewError), self.state.transaction():
                 if self.state.size != self._size:
                     self.state.forget()
-                self._go_on()
+                self._go_on(once)
         except BaseException:
             self.state.forget()
+            self.ahead.forget_note()
             raise
-        self._size = self.state.size
+        self._size, self._looked = self.state.size, began
+        return True
 
-    def _go_on(self) -> None:
+    def _go_on(self, once: Once) -> None:
         follower, size = self._follower, self.state.size
         seen = None if follower.frozen else follower.present()
         known = self.state.checkpoint(size)
@@ -178,7 +202,10 @@ class Reading:
         if seen and known and known[1].startswith(seen.checkpoint.text):
             self.witnessed = seen
             raise _NothingNewError  # so nothing is written, and no disk waited for
+        if seen:
+            once.know(self.ahead.files(size, seen.checkpoint, self.once))
         self.witnessed = follower.follow(seen)
+        self.once = once
 
     def entries(self, start: int, end: int) -> Iterator[tuple[bytes, Digest | None]]:
         """Entries that were followed, and capsules they speak of; from memory if they are there."""

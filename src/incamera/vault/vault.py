@@ -32,7 +32,7 @@ from incamera.tlog.log import Appended
 from incamera.tlog.policy import Policy, Witnessed
 from incamera.vault import admission, submission
 from incamera.vault.account import Account
-from incamera.vault.admit import Admitting
+from incamera.vault.admit import Admitting, Source
 from incamera.vault.blobs import Blobs, FileBlobs
 from incamera.vault.index import LONGEST_PAGE, Index, Row, Status, Wanted
 from incamera.vault.reading import Reading, receipts
@@ -40,7 +40,7 @@ from incamera.vault.refusal import RefusedError
 from incamera.vault.scrub import Scrub
 from incamera.vault.sqlite import SqliteIndex
 
-__all__ = ["PublicLog", "Vault"]
+__all__ = ["PublicLog", "Source", "Vault"]
 
 
 class PublicLog(Protocol):
@@ -78,9 +78,12 @@ class Vault:
         *,
         blobs: Blobs | None = None,
         index: Index | None = None,
+        recent: float = 0.0,
     ) -> None:
         """Open the vault and complete what a crash cut short.
 
+        ``recent``: seconds for which a look at the log serves for admitting. What another vault
+        logs, a revocation say, holds here that much later; what comes by this one, at once.
         ``fetch`` reads what ``log`` publishes. :class:`InputError` if ``key`` is not the vault key
         of the log's region entry; errors of the log as :meth:`Follower.follow` raises them.
         """
@@ -98,6 +101,7 @@ class Vault:
         self._admitting = Admitting(
             *(key, home / "excluded", log.append, log.refresh, clock),
             *(self._reading, self._account, self._index, self._blobs, self._turn),
+            recent=recent,
         )
         self._scrub = Scrub(home / "scrubbed", self._index, self._account, self._turn)
         try:
@@ -133,10 +137,10 @@ class Vault:
 
         What is refused or damaged holds up no other.
         """
-        return self.admit_sources([(path, None) for path in paths])
+        return self.admit_sources([*map(Source, paths)])
 
-    def admit_sources(self, sources: Sequence[tuple[Path, bytes | None]]) -> list[bytes | Error]:
-        """As :meth:`admit_all`; with a path, the whole capsule where it is held in memory."""
+    def admit_sources(self, sources: Sequence[Source]) -> list[bytes | Error]:
+        """As :meth:`admit_all`, of capsules that may be held in memory."""
         return self._admitting.admit_all(sources) if sources else []
 
     def receipt(self, name: Digest) -> bytes:
@@ -194,9 +198,12 @@ class Vault:
             return []
         try:
             put = self._log.append(entries)
+            self._reading.ahead.told(entries, put)
             places = put.indices or range(put.first_index, put.first_index + len(entries))
             with self._turn:
-                self._account.catch_up()
+                self._account.catch_up(told=True)
+                if any(self._state.index_of(leaf_digest(each)) is None for each in entries):
+                    self._account.catch_up()
                 return [self._took(each, at) for each, at in zip(entries, places, strict=True)]
         except Error as error:
             return itertools.repeat(error, len(entries))

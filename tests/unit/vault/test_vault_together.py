@@ -57,7 +57,8 @@ def test_each_of_a_batch_has_its_own_answer(shared: Shared) -> None:
     before, good, wrong = world.seal(), world.seal(), world.seal(consent="")
     vault.admit(before)
     damaged, rubbish = world.seal(os.urandom(9000)), world.home / "rubbish"
-    damaged.write_bytes(damaged.read_bytes()[:-1] + b"\0")
+    sealed = damaged.read_bytes()
+    damaged.write_bytes(sealed[:-1] + bytes([sealed[-1] ^ 1]))
     rubbish.write_bytes(b"not a capsule")
     one, two = twins(world)
     paths = [wrong, good, damaged, rubbish, good, before, one, two, world.home / "missing"]
@@ -329,7 +330,8 @@ def test_whatever_comes_at_once_each_capsule_is_logged_once_and_no_erased_one_st
 
     answers = at_once(erase, *(partial(send, number) for number in range(3)))
     refused = [each for some in answers for each in some if isinstance(each, Error)]
-    assert all(isinstance(each, RefusedError) and each.code == "erased" for each in refused)
+    others = [e for e in refused if not isinstance(e, RefusedError) or e.code != "erased"]
+    assert others == []
     vaults[0].admit_all(paths)
     assert sorted(logged(world)) == sorted(map(name_of, paths))
     rows = {row.digest: row.status for row in vaults[1].find()}
