@@ -31,6 +31,13 @@ def _line(text: str) -> str:
     return "".join(each if each.isprintable() else "?" for each in cut)
 
 
+def _again(kind: type[Error], args: tuple[object, ...], facts: dict[str, object]) -> Error:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(facts)
+    return error
+
+
 class Error(Exception):
     """A failure that a person can act on: one clear sentence, and a hint."""
 
@@ -42,6 +49,10 @@ class Error(Exception):
         self.message = _line(message)
         super().__init__(self.message)
         self.hint = None if hint is None else _line(hint)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickled as it is, whatever its constructor takes: between processes of ours."""
+        return _again, (type(self), self.args, self.__dict__)
 
 
 class InputError(Error):

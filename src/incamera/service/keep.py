@@ -9,6 +9,7 @@ from typing import Any
 
 from incamera.service.callers import Callers
 from incamera.service.door import CarDoor
+from incamera.service.hands import Hands
 from incamera.service.limiting import Budget
 from incamera.service.logclient import LogClient
 from incamera.service.parts import Parts
@@ -33,5 +34,7 @@ class Keep:
     largest: int  # bytes of a capsule
     #: Signed entries on their way into the log, logged as one batch if they come together.
     entries: Together[bytes, int]
+    #: The process that admits, if it is not this one.
+    hands: Hands | None
     #: For ``GET /region``: the log's URL, and each trustee's.
     urls: Mapping[str, Any]

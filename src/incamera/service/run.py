@@ -4,12 +4,10 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import socket
 import ssl
 import stat
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from incamera.service.callers import CERTIFIED
 from incamera.service.connection import Connection
 from incamera.service.guard import Guard
 from incamera.service.journal import Journal
+from incamera.service.opening import settle_in
 from incamera.service.settings import Listen
 from incamera.service.settings_operator import Desk
 
@@ -29,11 +28,6 @@ __all__ = ["serve"]
 _IDLE_SECONDS = 15
 _STOP_SECONDS = 10
 _DESK = 16
-_GARBAGE = (10_000, 20, 50)
-_SWITCH = 0.0005
-"""Seconds a thread keeps the interpreter while others want it. With Python's own 5 ms, a thread
-that comes back from each of many short waits for the disk (a file is five) waits longest for that.
-"""
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # for TLS 1.2; TLS 1.3 has its own
 
 
@@ -81,11 +75,7 @@ def serve(
     for a certificate or key that cannot be used.
     """
     _check_tls(listen)
-    sys.setswitchinterval(_SWITCH)
-    # What is there by now stays: it need not be looked at again for every few hundred objects,
-    # which took a tenth of the time of a busy vault.
-    gc.freeze()
-    gc.set_threshold(*_GARBAGE)
+    settle_in()
     journal.adopt("uvicorn.error")
     journal.adopt("asyncio")
     guarded = Guard(app, journal)

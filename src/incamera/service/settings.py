@@ -177,6 +177,7 @@ class VaultSettings:
     logs: tuple[str, ...] = ()  # the URL of each process that may write the log
     queue: QueueSettings | None = None
     database: DatabaseSettings | None = None
+    apart: bool = False  # a process of its own admits
 
     @property
     def folder(self) -> Path:
@@ -190,6 +191,7 @@ class VaultSettings:
         log, trustees = table.table("log"), table.table("trustees")
         urls = tuple(log.one_or_more("url"))
         peer = Peer(urls[0], log.optional_file("ca"))
+        database = DatabaseSettings.take(table)
         names, inside = trustees.names(), table.optional_table("residency")
         found = cls(
             listen=Listen.take(table),
@@ -210,7 +212,8 @@ class VaultSettings:
             uploads=table.folder("uploads") if "uploads" in table.names() else None,
             logs=urls,
             queue=QueueSettings.take(table),
-            database=DatabaseSettings.take(table),
+            database=database,
+            apart=table.flag("apart", database is not None),
         )
         for each in (table, log, trustees, inside):
             each.done()

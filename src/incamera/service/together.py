@@ -22,12 +22,19 @@ Q = TypeVar("Q")
 
 
 class Together(Generic[Q, A]):
-    """One thread that does ``work`` on all that waits, at most ``most`` at a time."""
+    """Threads that do ``work`` on all that waits, at most ``most`` at a time."""
 
     def __init__(
-        self, work: Callable[[Sequence[Q]], Sequence[A | Error]], journal: Journal, most: int
+        self,
+        work: Callable[[Sequence[Q]], Sequence[A | Error]],
+        journal: Journal,
+        most: int,
+        threads: int = 1,
     ) -> None:
-        """``work`` gives for each, in order, an answer or an error; what it raises is all's."""
+        """``work`` gives for each, in order, an answer or an error; what it raises is all's.
+
+        ``threads``: so many batches at a time, where one waits for a disk while the other works.
+        """
         self._act = work
         self._journal = journal
         self._most = most
@@ -35,7 +42,10 @@ class Together(Generic[Q, A]):
         #: Guarded by ``_turn``.
         self._waiting: deque[tuple[Q, Future[A]]] = deque()
         self._stopping = False
-        self._thread = threading.Thread(target=self._work, name="together", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._work, name="together", daemon=True)
+            for _ in range(threads)
+        ]
 
     @property
     def queued(self) -> int:
@@ -44,14 +54,16 @@ class Together(Generic[Q, A]):
 
     def start(self) -> None:
         """Begin to work."""
-        self._thread.start()
+        for each in self._threads:
+            each.start()
 
     def stop(self) -> None:
         """Finish what is being done; who waits behind it is told to ask again."""
         with self._turn:
             self._stopping = True
             self._turn.notify_all()
-        self._thread.join()
+        for each in self._threads:
+            each.join()
 
     def ask(self, question: Q) -> Future[A]:
         """The answer, or the error that is the answer."""

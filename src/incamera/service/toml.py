@@ -77,6 +77,11 @@ class Table:
             raise InputError(f"{self.where(key)} must be {low} to {high}")
         return value
 
+    def flag(self, key: str, default: bool) -> bool:
+        """True or false."""
+        value: bool = self._take(key, bool, default)
+        return value
+
     def folder(self, key: str) -> Path:
         """A path, from the folder of the file."""
         return self._file.parent / self.text(key)

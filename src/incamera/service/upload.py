@@ -29,15 +29,15 @@ from incamera.service.answers import TooLargeError
 from incamera.service.guard import Gate, Pool, body_pieces
 from incamera.service.journal import Journal
 from incamera.service.together import Together
+from incamera.vault import Source
 
-__all__ = ["Arrived", "Door", "Incoming", "header_of"]
+__all__ = ["BATCHES", "Arrived", "Door", "Incoming", "header_of"]
 
 _SHORT = 1 << 18
 """Bytes that are held in memory; a longer capsule goes into a file as it comes."""
 
-Source = tuple[Path, bytes | None]
-"""Where a capsule lies, or what messages call it, and all of it where it is held in memory."""
-
+BATCHES = 2
+"""Batches at a time: one lies with the disk while the other is with the log."""
 _TOGETHER = 256
 """Capsules admitted in one go; more wait for the next."""
 
@@ -65,6 +65,11 @@ class Arrived:
     """The whole of it, if it is short; None: it lies at ``place``."""
     since: float = field(default_factory=monotonic)
 
+    @property
+    def source(self) -> Source:
+        """For the vault: of what lay in a file meanwhile, it reads the header again."""
+        return Source(self.place, self.data, None if self.data is None else self.header)
+
 
 class Incoming:
     """The folder where capsules lie until the vault has looked at them."""
@@ -82,7 +87,7 @@ class Incoming:
         self._admit_all = admit_all
         self._disk = Pool(threads=4, waiting=64)
         self._short, self._long = Gate(256), Gate(32)
-        self.waiting: Together[Arrived, bytes] = Together(self._admit, journal, _TOGETHER)
+        self.waiting: Together[Arrived, bytes] = Together(self._admit, journal, _TOGETHER, BATCHES)
         for left in self._folder.glob("*.capsule"):  # by a process that died
             left.unlink(missing_ok=True)
 
@@ -138,7 +143,7 @@ class Incoming:
         began = monotonic()
         for each in arrived:
             meters.STAGE.labels("wait").observe(began - each.since)
-        outcomes = self._admit_all([(each.place, each.data) for each in arrived])
+        outcomes = self._admit_all([each.source for each in arrived])
         meters.STAGE.labels("admit").observe(monotonic() - began)
         for each, outcome in zip(arrived, outcomes, strict=True):
             if isinstance(outcome, bytes):

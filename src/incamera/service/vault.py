@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import anyio.to_thread
 from fastapi import FastAPI
@@ -17,14 +18,14 @@ from incamera.clock import Clock
 from incamera.ids import Digest
 from incamera.sealing.keys import SigningKey
 from incamera.service.api import api, close
-from incamera.service.auth import Token
 from incamera.service.callers import Callers
 from incamera.service.chores import Chores
 from incamera.service.door import CarDoor
+from incamera.service.hands import Hands
 from incamera.service.journal import Journal
 from incamera.service.keep import Keep
 from incamera.service.limiting import Budget
-from incamera.service.logclient import open_log_client
+from incamera.service.opening import log_of, vault_of
 from incamera.service.operators import Operators, add_operators
 from incamera.service.parts import Parts
 from incamera.service.reading import add_reading
@@ -32,13 +33,12 @@ from incamera.service.retiring import retiring
 from incamera.service.settings import VaultSettings
 from incamera.service.standing import Standing, add_standing, room
 from incamera.service.together import Together
-from incamera.service.upload import Incoming
+from incamera.service.upload import BATCHES, Incoming
 from incamera.service.uploadroutes import add_uploads
 from incamera.service.uploads import finish
 from incamera.service.vaults import Vaults
 from incamera.service.writing import add_writing
-from incamera.tlog import LogReader, Policy
-from incamera.vault import Vault
+from incamera.tlog import LogReader
 
 __all__ = ["open_vault", "vault_app"]
 
@@ -50,22 +50,17 @@ _NOBODY = Digest("0" * 64)
 
 def open_vault(settings: VaultSettings, clock: Clock, journal: Journal) -> FastAPI:
     """The vault of a configuration, as an app. It is opened as soon as its log answers."""
-    policy = Policy.parse(settings.policy.read_bytes(), str(settings.policy))
-    key, token = SigningKey.load(settings.key), Token.load(settings.token)
-    log = open_log_client(settings.logs, token, policy, ca=settings.log.ca, queue=settings.queue)
-
-    def opened() -> Vault:
-        blobs = None if settings.blobs is None else settings.blobs.open(settings.home)
-        index = None if settings.database is None else settings.database.open()
-        return Vault(settings.home, key, log, log.fetch, clock, blobs=blobs, index=index)
-
-    vaults = Vaults(opened)
+    key, log = SigningKey.load(settings.key), log_of(settings)
+    policy = log.policy
+    vaults = Vaults(lambda: vault_of(settings, log, clock))
     callers = Callers(
         settings.home / "state.db", log.fetch, policy, clock, tokens=settings.operator.tokens
     )
     budget = Budget(settings.limits, clock)
     door = CarDoor(callers, budget)
-    incoming = Incoming(settings.home / "incoming", door, vaults.admit_all, journal)
+    hands = Hands(settings, BATCHES) if settings.apart else None
+    admit_all = vaults.admit_all if hands is None else hands.admit_all
+    incoming = Incoming(settings.home / "incoming", door, admit_all, journal)
     entries: Together[bytes, int] = Together(vaults.submit_all, journal, _TOGETHER)
     keep = Keep(
         vaults=vaults,
@@ -74,6 +69,7 @@ def open_vault(settings: VaultSettings, clock: Clock, journal: Journal) -> FastA
         door=door,
         budget=budget,
         incoming=incoming,
+        hands=hands,
         parts=Parts(settings.uploads or settings.home / "uploads", settings.limits, clock),
         largest=settings.largest,
         entries=entries,
@@ -104,10 +100,14 @@ def vault_app(keep: Keep, chores: Chores, standing: Standing, desk: Operators) -
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         del app
-        for each in (keep.entries, keep.incoming.waiting, chores):
+        works: list[Together[Any, Any] | Chores | Hands]
+        works = [keep.entries, keep.incoming.waiting, chores]
+        if keep.hands is not None:
+            works.append(keep.hands)
+        for each in works:
             each.start()
         yield
-        for each in (keep.entries, keep.incoming.waiting, chores):
+        for each in works:
             await anyio.to_thread.run_sync(each.stop)
         keep.vaults.close()
 

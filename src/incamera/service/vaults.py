@@ -11,7 +11,7 @@ from pathlib import Path
 from incamera.clock import monotonic
 from incamera.errors import Error, InputError, PolicyError, UnavailableError
 from incamera.ids import Digest
-from incamera.vault import Row, Vault, Wanted
+from incamera.vault import Row, Source, Vault, Wanted
 
 __all__ = ["Vaults"]
 
@@ -72,7 +72,7 @@ class Vaults:
         """A chore: read the next few kept capsules through, and mark those that are lost."""
         self.writer.read_through(*_READ_THROUGH)
 
-    def admit_all(self, sources: Sequence[tuple[Path, bytes | None]]) -> list[bytes | Error]:
+    def admit_all(self, sources: Sequence[Source]) -> list[bytes | Error]:
         """As :meth:`Vault.admit_sources`."""
         return self.writer.admit_sources(sources)
 

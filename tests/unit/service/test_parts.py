@@ -21,6 +21,7 @@ from incamera.service.parts import Part, Parts
 from incamera.service.settings_limits import LimitSettings
 from incamera.service.upload import Incoming
 from incamera.service.uploads import finish
+from incamera.vault import Source
 from world import World, quick_folder
 
 KEY = b"k" * 32
@@ -115,7 +116,7 @@ def world() -> Iterator[World]:
         yield World(folder)
 
 
-Admit = Callable[[Sequence[tuple[Path, bytes | None]]], Sequence[bytes | Error]]
+Admit = Callable[[Sequence[Source]], Sequence[bytes | Error]]
 
 
 def incoming(folder: Path, admit: Admit) -> Incoming:
@@ -142,8 +143,8 @@ def test_what_is_whole_is_admitted_by_the_next_round(
     outcomes: list[bytes | Error] = [UnavailableError("the log is away"), b"receipt"]
     asked: list[Path] = []
 
-    def admit(sources: Sequence[tuple[Path, bytes | None]]) -> list[bytes | Error]:
-        asked.extend(path for path, _ in sources)
+    def admit(sources: Sequence[Source]) -> list[bytes | Error]:
+        asked.extend(each.path for each in sources)
         return [outcomes.pop(0)]
 
     made = incoming(tmp_path / "incoming", admit)
