@@ -8,6 +8,7 @@ that a dying leader still owed is got from the next.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -123,18 +124,13 @@ class LogClient:
         self._post("refresh", canonical({"older_than": older_than}))
         return self._policy.check(self.fetch("checkpoint"))
 
-    def entry(self, index: int) -> bytes:
-        """The entry at ``index`` of the published tree, verified."""
-        reader = LogReader(self.fetch, self._policy)
-        size = reader.checkpoint().checkpoint.size
-        return next(reader.entries(index, index + 1, size))
-
-    def proof(self, index: int) -> bytes:
-        """The ``.tlog-proof`` file of entry ``index`` under the published checkpoint, verified."""
-        reader = LogReader(self.fetch, self._policy)
+    def proven(self, index: int) -> tuple[bytes, bytes]:
+        """Entry ``index`` and its ``.tlog-proof`` file under the published checkpoint, verified."""
+        reader = LogReader(functools.cache(self.fetch), self._policy)  # each file once
         witnessed = reader.checkpoint()
-        hashes = reader.inclusion(index, witnessed.checkpoint.size)
-        return Proof(index, hashes, witnessed.note).format()
+        size = witnessed.checkpoint.size
+        entry = next(reader.entries(index, index + 1, size))
+        return entry, Proof(index, reader.inclusion(index, size), witnessed.note).format()
 
     def publish(self, kind: str, name: str, data: bytes) -> None:
         """Put a text beside the log: ``list/<digest>``, ``policy/<digest>.cedar`` ..."""

@@ -158,4 +158,5 @@ _DIGESTS = {
 
 def _receipt(log: LogClient, index: int) -> bytes:
     """Made of what the log publishes: who asks for receipts keeps nobody from the vault's lock."""
-    return make_receipt(log.proof(index), log.entry(index))
+    entry, proof = log.proven(index)
+    return make_receipt(proof, entry)
