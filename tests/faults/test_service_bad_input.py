@@ -444,6 +444,15 @@ def test_what_the_vault_cannot_find_or_read(
         (f"/capsules?start={(1 << 63) - 1}", 400),
         ("/capsules?status=new", 400),
         ("/capsules?tag=a&tag=b", 400),
+        *((f"/capsules?since={odd}", 400) for odd in ("x", "", "2026-11-21", "2026-13-21T14")),
+        ("/capsules?until=2026-11-21T24", 400),
+        ("/capsules?since=2026-11-21T14&until=2026-11-21T13", 400),
+        ("/capsules?camera=Front%20left", 400),
+        ("/capsules?tag=", 400),
+        ("/capsules?purpose=%00", 400),
+        ("/capsules?count=0x10", 400),
+        ("/capsules?start=1.5", 400),
+        *((f"/capsules?after={odd}", 400) for odd in ("x", f"x.{unknown}", f".{unknown[:-2]}")),
         ("/capsules?owner=owner", 400),
     ]
     for path, status in rows:

@@ -30,7 +30,15 @@ from incamera.sealing import wrap
 from incamera.sealing.envelope import open_envelope
 from incamera.sealing.shares import check_threshold
 
-__all__ = ["HEADER_TYPE", "Header", "OwnerWrap", "Payload", "ShareWrap", "open_header"]
+__all__ = [
+    "HEADER_TYPE",
+    "Header",
+    "OwnerWrap",
+    "Payload",
+    "ShareWrap",
+    "open_header",
+    "parse_hour",
+]
 
 HEADER_TYPE = "application/vnd.incamera.header+json"
 VERSION = 1
@@ -243,12 +251,13 @@ def _text(pattern: re.Pattern[str]) -> Callable[[object, str], str]:
     return parse
 
 
-def _hour(value: object, where: str) -> str:
-    text = _text(_HOUR)(value, where)
+def parse_hour(value: object, where: str) -> str:
+    """``value`` if it is an hour such as ``2026-11-21T14``, else :class:`InputError`."""
+    text = value if isinstance(value, str) and _HOUR.fullmatch(value) else ""
     try:
         datetime.datetime(int(text[:4]), int(text[5:7]), int(text[8:10]), int(text[11:]))
     except ValueError as error:
-        raise InputError(f"{where}: no such hour: {text}") from error
+        raise InputError(f"{where}: no hour such as 2026-11-21T14: {value!r:.40}") from error
     return text
 
 
@@ -279,7 +288,7 @@ _FIELDS: dict[str, Callable[[Any, str], Any]] = {
     "region": parse_name,
     "vehicle": parse_name,
     "car_key": _car_key,
-    "hour": _hour,
+    "hour": parse_hour,
     "duration": _whole(1, _DAY),
     "cameras": _sorted(parse_name, least=1),
     "tags": _sorted(parse_name),

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from incamera.errors import InputError
-from incamera.ids import Digest, Name
-from incamera.sealing.header import Header
+from incamera.ids import Digest, Name, parse_digest, parse_name
+from incamera.sealing.header import Header, parse_hour
 
 __all__ = [
     "COLUMNS",
@@ -129,7 +129,11 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which rows: all, or those that match. ``since``, ``until``: hours, inclusive."""
+    """Which rows: all, or those that match. ``since``, ``until``: hours, inclusive.
+
+    What no row could have is refused (:class:`InputError`): an empty list would say that there is
+    nothing, where only the question was wrong.
+    """
 
     status: Status | None = None
     since: str | None = None
@@ -138,6 +142,16 @@ class Wanted:
     camera: str | None = None
     tag: str | None = None
     purpose: str | None = None
+
+    def __post_init__(self) -> None:
+        for where, hour in (("since", self.since), ("until", self.until)):
+            if hour is not None:
+                parse_hour(hour, where)
+        for where in ("owner", "camera", "tag", "purpose"):
+            if (name := getattr(self, where)) is not None:
+                parse_name(name, where)
+        if self.since is not None and self.until is not None and self.until < self.since:
+            raise InputError(f"until: {self.until} is before since, {self.since}")
 
     @property
     def having(self) -> list[tuple[str, str]]:
@@ -269,12 +283,11 @@ def parse_cursor(cursor: str) -> tuple[str, bytes]:
     """Hour and digest of a :attr:`Row.cursor`; :class:`InputError` if it is none."""
     hour, _, name = cursor.rpartition(".")
     try:
-        digest = bytes.fromhex(name)
-    except ValueError:
-        digest = b""
-    if len(digest) != 32 or len(hour) > 13 or not hour.isascii():
-        raise InputError(f"not a place in a list: {cursor!r:.120}")
-    return hour, digest
+        if hour:  # an erased row has none
+            parse_hour(hour, "hour")
+        return hour, bytes.fromhex(parse_digest(name, "digest"))
+    except InputError as error:
+        raise InputError(f"not a place in a list: {cursor!r:.120}") from error
 
 
 def row_of(row: Sequence[Any]) -> Row:

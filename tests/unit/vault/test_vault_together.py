@@ -282,9 +282,28 @@ def test_lists_go_on_where_they_stopped(shared: Shared) -> None:
     vault.erase(erasure(world, page[-1].digest))
     assert vault.page(Wanted(), 9, after=page[-1].cursor) == rows[3:]
     assert [row.digest for row in vault.page(Wanted(status="erased"), 9)] == [page[-1].digest]
-    for bad in ("x", "2026-11-21T03.12", "." + "0" * 63):
+    for bad in ("x", "2026-11-21T03.12", "." + "0" * 63, "x." + "0" * 64, "." + "0 " * 32 + "0"):
         with pytest.raises(InputError):
             vault.page(Wanted(), 1, after=bad)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"since": "x"},
+        {"until": "2026-11-21"},
+        {"since": "2026-13-01T00"},
+        {"since": "2026-11-21T14", "until": "2026-11-21T13"},
+        {"tag": "Hard brake"},
+        {"camera": ""},
+        {"purpose": "\0"},
+        {"owner": "ada*"},
+    ],
+)
+def test_a_question_that_no_row_could_answer_is_refused(odd: dict[str, Any]) -> None:
+    """An empty list would say that there is nothing of the kind."""
+    with pytest.raises(InputError, match=next(reversed(odd))):
+        Wanted(**odd)
 
 
 def test_reading_through_goes_round_and_over_restarts(shared: Shared) -> None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,11 +21,10 @@ from incamera.cli.own.selling import car_key, consent_of, given_to, plan_sale, w
 from incamera.cli.own.times import day
 from incamera.errors import InputError
 from incamera.ids import Digest
+from incamera.sealing.header import parse_hour
 from incamera.tlog.policy import Policy
 
 __all__ = ["check_erasure", "erase", "sell"]
-
-_HOUR = "%Y-%m-%dT%H"
 
 
 @click.command("erase")
@@ -64,21 +62,13 @@ def erase(
     Example: incamera owner erase --home home --since 2026-11-21T14 --until 2026-11-21T15
     """
     for option, value in (("--since", since), ("--until", until)):
-        _check_hour(option, value)
+        if value is not None:
+            parse_hour(value, option)
     chosen = pick_owned(
         desk, words, vehicle=vehicle, since=since, until=until, everything=everything
     )
     document, lines = _erase(desk, chosen, reason, dest)
     terminal.result(document, lines, as_json)
-
-
-def _check_hour(option: str, value: str | None) -> None:
-    try:
-        if value is None or datetime.datetime.strptime(value, _HOUR).strftime(_HOUR) == value:
-            return
-    except ValueError:
-        pass
-    raise InputError(f"{option} {value!r:.40}: not an hour, such as 2026-11-21T14")
 
 
 def _erase(
