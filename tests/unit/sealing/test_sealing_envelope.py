@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from hypothesis import given
+from hypothesis import strategies as st
+from securesystemslib import dsse
 
 from incamera.encoding import canonical
 from incamera.errors import InputError, IntegrityError
@@ -42,6 +45,14 @@ def test_the_signature_is_over_the_dsse_pre_authentication_encoding() -> None:
     envelope = open_envelope(GOOD, "here")
     message = b"DSSEv1 35 application/vnd.incamera.entry+json 7 " + b'{"v":1}'
     assert len(TYPE) == 35
+    Ed25519PublicKey.from_public_bytes(KEY.public).verify(envelope.signature, message)
+
+
+@given(st.binary(max_size=300))
+def test_what_is_signed_is_what_securesystemslib_would_sign(payload: bytes) -> None:
+    """The encoding is three lines of ours: the library that others use says the same."""
+    envelope = open_envelope(seal_envelope(payload, TYPE, KEY), "here")
+    message = dsse.Envelope(payload, TYPE, {}).pae()
     Ed25519PublicKey.from_public_bytes(KEY.public).verify(envelope.signature, message)
 
 
