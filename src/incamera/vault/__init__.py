@@ -12,13 +12,12 @@ Given a log (``incamera.tlog``) whose entry 0 names this vault's key::
 A :class:`RefusedError` is a policy error with a code that programs can tell apart.
 """
 
-from incamera.vault.blobs import Blobs, FileBlobs
+from incamera.vault.blobs import FileBlobs
 from incamera.vault.index import Index, Row, Wanted
 from incamera.vault.refusal import RefusedError
 from incamera.vault.vault import PublicLog, Source, Vault
 
 __all__ = [
-    "Blobs",
     "FileBlobs",
     "Index",
     "PublicLog",
