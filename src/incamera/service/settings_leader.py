@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
-from incamera.errors import InputError
+from incamera.service.settings_postgres import take_postgres
 from incamera.service.toml import Table
 
 __all__ = ["LeaderSettings"]
@@ -16,7 +15,7 @@ __all__ = ["LeaderSettings"]
 class LeaderSettings:
     """Which database, for how long without a word the lead is kept, and where we can be asked."""
 
-    database: str  # may hold a password: never shown
+    database: str  # its URL
     url: str | None  # what clients call this process; None: as it listens
     lease: int  # seconds
 
@@ -26,20 +25,8 @@ class LeaderSettings:
         leader = table.optional_table("leader")
         if not leader.names():
             return None
-        database = leader.text("database")
-        try:
-            scheme = urlsplit(database).scheme
-        except ValueError:
-            scheme = ""
-        if scheme not in ("postgresql", "postgres"):
-            raise InputError(
-                f"{leader.where('database')}: not the URL of a PostgreSQL",
-                hint='for example "postgresql://incamera@db.example.org/incamera"',
-            )
+        database = take_postgres(leader, "database")
         url = leader.text("url") if "url" in leader.names() else None
         found = cls(database, url, leader.number("lease", 3, 2, 60))
         leader.done()
         return found
-
-    def __repr__(self) -> str:
-        return f"LeaderSettings(url={self.url!r}, lease={self.lease})"

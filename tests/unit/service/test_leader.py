@@ -388,13 +388,30 @@ def test_who_holds_the_lock_keeps_the_others_out(leads: Leads) -> None:
         "database = 3",
         "lease = 3",
         'database = "postgresql://x"\nlease = 1',
+        'database = "postgresql://a:hidden@b/c"',
+        'database = "postgresql://a@b/c?password=hidden"',
+        'database = "postgresql://a@b:hidden/c"',
+        'database = "postgresql://a@b/c"\npassfile = "none"',
     ],
 )
 def test_a_leader_section_that_is_wrong_is_refused(tmp_path: Path, text: str) -> None:
-    """By name; and what it holds is not shown."""
+    """By name; and a password is not shown."""
     file = tmp_path / "log.toml"
     file.write_text(f"[leader]\n{text}\n")
-    with pytest.raises(InputError, match="leader"):
+    with pytest.raises(InputError, match="leader") as caught:
         LeaderSettings.take(read_table(file))
-    file.write_text('[leader]\ndatabase = "postgresql://a:hidden@b/c"\n')
-    assert "hidden" not in repr(LeaderSettings.take(read_table(file)))
+    assert "hidden" not in str(caught.value)
+
+
+def test_a_leader_has_its_password_from_a_file_as_a_vault_has(tmp_path: Path) -> None:
+    """``passfile``, which only its owner may read."""
+    (tmp_path / "pgpass").write_text("db:5432:eu:log:secret")
+    (tmp_path / "pgpass").chmod(0o600)
+    file = tmp_path / "log.toml"
+    file.write_text('[leader]\ndatabase = "postgresql://log@db/eu"\npassfile = "pgpass"\n')
+    told = LeaderSettings.take(read_table(file))
+    assert told is not None
+    assert told.database == f"postgresql://log@db/eu?passfile={tmp_path / 'pgpass'}"
+    (tmp_path / "pgpass").chmod(0o644)
+    with pytest.raises(InputError, match="other users"):
+        LeaderSettings.take(read_table(file))
