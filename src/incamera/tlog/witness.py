@@ -22,7 +22,7 @@ from incamera.errors import InputError, IntegrityError
 from incamera.ids import digest
 from incamera.tlog import merkle
 from incamera.tlog.checkpoint import Checkpoint
-from incamera.tlog.note import Cosigner, Verifier, open_note, split_note
+from incamera.tlog.note import Cosigner, Note, Verifier, open_note, split_note
 
 __all__ = ["AddCheckpoint", "Witness"]
 
@@ -129,7 +129,7 @@ class Witness:
         if checkpoint.origin not in self._logs:
             return 404, b"unknown log\n"
         try:
-            open_note(request.note, [self._logs[checkpoint.origin]])
+            opened = open_note(request.note, [self._logs[checkpoint.origin]])
         except IntegrityError as error:
             return 403, f"{error.message}\n".encode()
         if request.old > checkpoint.size:
@@ -138,10 +138,10 @@ class Witness:
         # INVARIANT: the stored checkpoint is read, compared and replaced under one lock, so that
         # a slow request can never put a smaller tree back after a larger one was cosigned.
         with durable.lock(folder / "lock", wait=True):
-            return self._advance(folder, request, checkpoint)
+            return self._advance(folder, request, checkpoint, opened)
 
     def _advance(
-        self, folder: Path, request: AddCheckpoint, checkpoint: Checkpoint
+        self, folder: Path, request: AddCheckpoint, checkpoint: Checkpoint, opened: Note
     ) -> tuple[int, bytes]:
         last = self._last(folder, checkpoint.origin)
         if checkpoint.size == last.size and checkpoint.root != last.root:
@@ -158,7 +158,6 @@ class Witness:
         # Persisted before answering: a cosignature that we might forget would let the log show
         # another tree to the next one who asks.
         # Signature lines of others are not ours to keep.
-        opened = open_note(request.note, [self._logs[checkpoint.origin]])
         ours = b"".join(each.line for each in opened.verified) + line
         durable.write(folder / "checkpoint", checkpoint.text + b"\n" + ours)
         return 200, line
