@@ -3,16 +3,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import sys
 
+from incamera import durable
 from incamera.clock import Clock
+from incamera.ledger.follower import Follower
+from incamera.ledger.state import State
 from incamera.sealing.keys import SigningKey
 from incamera.service.auth import Token
 from incamera.service.logclient import LogClient, open_log_client
 from incamera.service.settings import VaultSettings
+from incamera.tlog import LogReader
 from incamera.tlog.policy import Policy
 from incamera.vault import Vault
+from incamera.wire import egress
 
 __all__ = ["log_of", "settle_in", "vault_of"]
 
@@ -44,10 +50,24 @@ def log_of(settings: VaultSettings) -> LogClient:
 
 
 def vault_of(settings: VaultSettings, log: LogClient, clock: Clock) -> Vault:
-    """The vault; errors as :class:`Vault` raises them."""
-    blobs = None if settings.blobs is None else settings.blobs.open(settings.home)
-    index = None if settings.database is None else settings.database.open()
+    """The vault; errors as :class:`Vault` raises them.
+
+    Its log is read first: where database and bucket are may have been declared since this vault
+    read last, or ``state.db`` is lost. While the log cannot be read, neither is connected to.
+    """
+    if settings.blobs is not None or settings.database is not None:
+        _read_on(settings, log, clock)
     key = SigningKey.load(settings.key)
+    blobs = None if settings.blobs is None else settings.blobs.open(settings.home)
+    index = None if settings.database is None else settings.database.open()  # last: it connects
     return Vault(
         settings.home, key, log, log.fetch, clock, blobs=blobs, index=index, recent=_RECENT
     )
+
+
+def _read_on(settings: VaultSettings, log: LogClient, clock: Clock) -> None:
+    """Follow the log into ``state.db``, and hold to the addresses that it declares now."""
+    durable.folder(settings.home, 0o700)
+    with contextlib.closing(State(settings.home / "state.db")) as state:
+        Follower(LogReader(log.fetch, log.policy), state, clock).follow()
+    egress.renew()

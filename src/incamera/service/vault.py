@@ -45,14 +45,21 @@ __all__ = ["open_vault", "vault_app"]
 _TOGETHER = 256
 """Entries submitted in one go; more wait for the next."""
 _EVERY = 60.0
+_OPENING = 5.0
+"""Seconds that starting waits for what must be opened; it goes on behind."""
 _NOBODY = Digest("0" * 64)
 
 
 def open_vault(settings: VaultSettings, clock: Clock, journal: Journal) -> FastAPI:
-    """The vault of a configuration, as an app. It is opened as soon as its log answers."""
+    """The vault of a configuration, as an app. It is opened as soon as its log answers.
+
+    :class:`InputError` or :class:`PolicyError` if what does answer shows that it is set up wrong:
+    a bucket that is not there, a database of a newer program, an address that is not declared.
+    """
     key, log = SigningKey.load(settings.key), log_of(settings)
     policy = log.policy
     vaults = Vaults(lambda: vault_of(settings, log, clock))
+    vaults.begin(_OPENING)
     callers = Callers(
         settings.home / "state.db", log.fetch, policy, clock, tokens=settings.operator.tokens
     )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -53,12 +54,29 @@ class Vaults:
 
     def _open(self) -> Vault:
         if self._failed is not None and monotonic() - self._failed[0] < _PAUSE:
-            raise self._failed[1]
+            raise _away(self._failed[1])
         try:
             return self._make()
         except Error as error:
-            self._failed = (monotonic(), _away(error))
-            raise self._failed[1] from error
+            self._failed = (monotonic(), error)
+            raise _away(error) from error
+
+    def begin(self, seconds: float) -> None:
+        """Open the vault now, as its server starts: who set it up is still there to be told.
+
+        :class:`InputError` or :class:`PolicyError` for what is set up wrong. What does not answer
+        yet, or not within ``seconds``, is waited for by who calls.
+        """
+        thread = threading.Thread(target=self._try, name="opening", daemon=True)
+        thread.start()
+        thread.join(seconds)
+        failed = self._failed
+        if failed is not None and isinstance(failed[1], (InputError, PolicyError)):
+            raise failed[1]
+
+    def _try(self) -> None:
+        with contextlib.suppress(Error):
+            self.follow()
 
     def follow(self) -> None:
         """Read on in the log, and obey it."""

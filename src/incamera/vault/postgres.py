@@ -91,6 +91,8 @@ class PostgresIndex:
     def _run(self, ask: Callable[..., Awaitable[Any]], *values: Any) -> Any:
         try:
             return self._loop.run(ask, *values)
+        except Error:  # an address that is not the region's: an OSError too, and no outage
+            raise
         except _DOWN as error:
             raise self._down(error) from error
 

@@ -53,6 +53,7 @@ __all__ = [
     "check",
     "guard",
     "naming",
+    "renew",
     "version",
 ]
 
@@ -135,6 +136,10 @@ class _Guard:
                     self.version += 1
             return self._places
 
+    def renew(self) -> None:
+        with self._turn:
+            self._read = -_AGE
+
     def connecting(self, address: str, port: int) -> None:
         places = self.places()
         if places is not None and not allowed(places, address, port):
@@ -181,6 +186,12 @@ def naming() -> Iterator[None]:
         yield
     finally:
         _naming.reset(before)
+
+
+def renew() -> None:
+    """The list is read again before the next connection: for who knows that it may be another."""
+    if (held := _guard) is not None:
+        held.renew()
 
 
 def version() -> int:
