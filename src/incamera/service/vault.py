@@ -89,7 +89,8 @@ def open_vault(settings: VaultSettings, clock: Clock, journal: Journal) -> FastA
 
     reader = LogReader(log.fetch, policy)
     retire = retiring(vaults, reader, settings.home, key, clock, journal)
-    acts = (vaults.follow, finish_uploads, vaults.sweep, vaults.read_through, retire)
+    looks = (vaults.sweep, vaults.read_through, vaults.tidy)
+    acts = (vaults.follow, finish_uploads, *looks, retire)
     standing = Standing(
         {
             "log": lambda: log.fetch("checkpoint"),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -19,6 +20,8 @@ __all__ = ["Vaults"]
 _PAUSE = 1.0
 _SWEPT = 3_600
 """Seconds: nobody takes longer from beginning a capsule to its entry in the log."""
+_LEFT = 86_400
+"""Seconds: who is slower than that is dead."""
 _READ_THROUGH = 100, 1 << 28
 """Capsules, and bytes, in a round of the chores: 144,000 a day, at one round a minute."""
 
@@ -44,6 +47,8 @@ class Vaults:
         self._vault: Vault | None = None
         #: Why it could not be opened, and when: who waits does not try again one by one.
         self._failed: tuple[float, Error] | None = None
+        #: Anywhere at first: one that is restarted often comes round too.
+        self._part = secrets.randbelow(256)
 
     @property
     def writer(self) -> Vault:
@@ -89,6 +94,11 @@ class Vaults:
     def read_through(self) -> None:
         """A chore: read the next few kept capsules through, and mark those that are lost."""
         self.writer.read_through(*_READ_THROUGH)
+
+    def tidy(self) -> None:
+        """A chore: look at the next 256th of the store for what killed writers left there."""
+        self._part = (self._part + 1) % 256
+        self.writer.tidy(_LEFT, self._part)
 
     def admit_all(self, sources: Sequence[Source]) -> list[bytes | Error]:
         """As :meth:`Vault.admit_sources`."""

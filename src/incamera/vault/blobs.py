@@ -81,6 +81,13 @@ class Blobs(Protocol):
         """
         ...
 
+    def tidy_old(self, before: int, part: int) -> int:
+        """As :meth:`tidy`, of what was written to last before ``before`` (POSIX seconds).
+
+        At any time, with any number of writers. ``part``: 0 to 255, of the whole.
+        """
+        ...
+
 
 class FileBlobs:
     """Files in folders: ``blobs/ab/abcd...``, 256 folders so that none grows too long."""
@@ -167,3 +174,21 @@ class FileBlobs:
         for place in left:
             durable.remove(place)
         return len(left)
+
+    def tidy_old(self, before: int, part: int) -> int:
+        """Remove temporary files that nobody has written to since ``before``.
+
+        Their names are never used twice. One whose writer lives after all (a clock that jumped) is
+        missed when it is to be named: that capsule is answered 503 and comes again.
+        """
+        left = [each for each in self._root.glob(f"{part:02x}/.*.tmp") if _is_older(each, before)]
+        for place in left:
+            durable.remove(place)
+        return len(left)
+
+
+def _is_older(place: Path, before: int) -> bool:
+    try:
+        return place.stat().st_mtime < before
+    except OSError:  # it has its name by now
+        return False

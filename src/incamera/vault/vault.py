@@ -379,6 +379,13 @@ class Vault:
             self._blobs.tidy()
         return gone
 
+    def tidy(self, older_than: int, part: int) -> int:
+        """Remove what killed writers left ``older_than`` seconds ago or before; how many files.
+
+        ``part``: 0 to 255, of the whole. Others may write meanwhile.
+        """
+        return self._blobs.tidy_old(self._clock.now() - older_than, part)
+
     def close(self) -> None:
         """Let go of the databases."""
         self._admitting.close()

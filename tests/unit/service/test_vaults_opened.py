@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import sqlite3
 import threading
@@ -111,6 +112,24 @@ def test_a_vault_that_is_set_up_wrong_is_not_served(founded: Region) -> None:
     assert isinstance(done.exception, InputError)
     assert done.exception.exit_code == 3
     assert "newer" in done.exception.message
+
+
+def test_the_chores_come_round_the_whole_store(tmp_path: Path) -> None:
+    """What a killed vault left in any of the folders is removed, a folder a round."""
+    world = World(tmp_path)
+    opened = Vault(
+        tmp_path / "vault", world.vault, world.logs.reopened(), FolderFetch(world.public), CLOCK
+    )
+    vaults, stores = Vaults(lambda: opened), tmp_path / "vault" / "blobs"
+    for name in ("00", "7f", "ff"):
+        left = stores / name / ".x.0011aabb.tmp"
+        left.parent.mkdir()
+        left.write_bytes(b"half")
+        os.utime(left, (1, 1))
+    for _ in range(256):
+        vaults.tidy()
+    assert not list(stores.rglob("*.tmp"))
+    vaults.close()
 
 
 # Addresses

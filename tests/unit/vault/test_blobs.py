@@ -73,6 +73,46 @@ def test_a_batch_keeps_what_it_can_and_says_why_not_the_rest(
     assert not list(tmp_path.rglob("*.tmp"))
 
 
+def test_what_a_killed_writer_left_is_removed_a_day_later(blobs: FileBlobs, tmp_path: Path) -> None:
+    """By any of those who share the store, at any time: what is written to now stays."""
+    (name, pieces), now = batch(1)[0], 1_800_000_000
+    folder, part = tmp_path / "blobs" / name[:2], int(name[:2], 16)
+
+    def slow() -> Iterator[bytes]:
+        yield pieces[0]
+        (fresh,) = set(folder.glob(".*.tmp")) - {dead}
+        os.utime(fresh, (now - 86_399,) * 2)
+        assert blobs.tidy_old(now - 86_400, part) == 1
+        yield pieces[1]
+
+    durable.folder(folder)
+    dead = folder / f".{name}.0011aabb.tmp"
+    dead.write_bytes(b"half")
+    os.utime(dead, (now - 86_401,) * 2)
+    assert blobs.tidy_old(now - 86_400, (part + 1) % 256) == 0
+    blobs.put(name, slow())
+    os.utime(folder / name, (1, 1))
+    assert [each.name for each in folder.iterdir()] == [name]
+    assert blobs.tidy_old(now - 86_400, part) == 0
+    assert b"".join(blobs.pieces(name)) == b"".join(pieces)
+
+
+def test_a_writer_that_was_given_up_for_dead_acknowledges_nothing(blobs: FileBlobs) -> None:
+    """A clock that jumps a day ahead costs an answer, and no capsule."""
+    (name, pieces), now = batch(1)[0], 1 << 34
+
+    def taken() -> Iterator[bytes]:
+        yield pieces[0]
+        assert blobs.tidy_old(now, int(name[:2], 16)) == 1
+        yield pieces[1]
+
+    with pytest.raises(UnavailableError):
+        blobs.put(name, taken())
+    (error,) = blobs.put_all([(name, taken())])
+    assert isinstance(error, UnavailableError)
+    assert not blobs.has(name)
+
+
 def test_a_disk_that_fills_up_fails_those_that_do_not_fit(
     blobs: FileBlobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
