@@ -12,6 +12,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from incamera.clock import monotonic
 from incamera.errors import Error
 from incamera.tlog import storage
 from incamera.tlog.checkpoint import Checkpoint
@@ -40,8 +41,8 @@ class Ahead:
         self._turn = threading.Lock()
         #: Guarded by ``_turn``: first index -> entries, in the order of their coming.
         self._appended: dict[int, tuple[bytes, ...]] = {}
-        #: Guarded by ``_turn``: the checkpoint of the largest tree we were told of, and its size.
-        self._note, self._size = b"", 0
+        #: Guarded by ``_turn``: the note of the largest tree we were told of, its size, and when.
+        self._note, self._size, self._came = b"", 0, 0.0
         #: Where the reading stands, if that is known. For its one thread.
         self._end: _End | None = None
 
@@ -50,22 +51,23 @@ class Ahead:
         if not isinstance(appended, Appended):
             return
         with self._turn:
-            if not appended.indices:
+            if entries and not appended.indices:
                 self._appended[appended.first_index] = tuple(entries)
                 if len(self._appended) > _MOST:
                     del self._appended[next(iter(self._appended))]
             if appended.note and appended.size > self._size:
-                self._note, self._size = appended.note, appended.size
+                self._note, self._size, self._came = appended.note, appended.size, monotonic()
 
-    def note(self, size: int) -> bytes:
-        """A checkpoint, not checked yet, that is said to be of a tree larger than ``size``."""
-        with self._turn:
-            return self._note if self._size > size else b""
+    def note(self, size: int) -> tuple[bytes, float]:
+        """A checkpoint, not checked yet, that is said to be of a tree larger than ``size``.
 
-    def forget_note(self) -> None:
-        """The log said something that does not hold, or stands elsewhere: it is asked again."""
+        And when it came; b"" if there is none. It is given out once: one that does not hold, or
+        of which the log lied how large its tree is, is in nobody's way for long.
+        """
         with self._turn:
+            found, at = self._note if self._size > size else b"", self._came
             self._note, self._size = b"", 0
+            return found, at
 
     def files(self, size: int, checkpoint: Checkpoint, fetch: Fetch) -> Mapping[str, bytes]:
         """The tiles and bundles by which ``checkpoint`` goes on from ``size``; {} if not known.
@@ -90,7 +92,7 @@ class Ahead:
                 del self._appended[first]
             found: list[bytes] = []
             while size + len(found) < until:
-                if (more := self._appended.get(size + len(found))) is None:
+                if not (more := self._appended.get(size + len(found))):
                     return []
                 found += more
         return found if size + len(found) == until else []

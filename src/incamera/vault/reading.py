@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from incamera.clock import Clock, monotonic
-from incamera.errors import UnavailableError
+from incamera.errors import Error, UnavailableError
 from incamera.ids import Digest
 from incamera.ledger.entries import RegionEntry, Role
 from incamera.ledger.follower import Follower
@@ -169,17 +169,39 @@ class Reading:
     def follow(self, *, recent: float = 0.0, told: bool = False) -> bool:
         """Read up to the log's present checkpoint; errors as :meth:`Follower.follow`.
 
-        ``recent``: a look at the log that is no more seconds ago will do. ``told``: so will the
-        largest tree that the log answered an append of ours with. False if that was why nobody
-        looked.
+        ``recent``: a look at the log that is no more seconds ago will do, if no other process of
+        this home has read on since. ``told``: so will the largest tree that the log answered an
+        append of ours with. False if that was why nobody looked.
         """
-        note = self.ahead.note(self._size) if told else b""
-        seen = self.witnessed is not None
-        if seen and not note and (told or monotonic() - self._looked < recent):
+        note, at = self.ahead.note(self._size) if told else (b"", 0.0)
+        if note and self._by(note, at):
+            return True
+        if self.witnessed is not None and not note and (told or self._just(recent)):
             return False
-        began, once = monotonic(), Once(self._fetch)
-        if note:
-            once.know({"checkpoint": note})
+        self._look(monotonic(), Once(self._fetch))
+        return True
+
+    def _just(self, recent: float) -> bool:
+        return monotonic() - self._looked < recent and self.state.size == self._size
+
+    def _by(self, note: bytes, at: float) -> bool:
+        """Follow by a checkpoint that came ``at``; False if the log has to be asked after all.
+
+        It was said to us alone. What does not hold, or is older than what another process of this
+        home has read meanwhile, is no reason to refuse anybody: what the log shows to all decides.
+        Two trees of one size are proof of a fork, wherever they come from.
+        """
+        once = Once(self._fetch)
+        once.know({"checkpoint": note})
+        try:
+            self._look(at, once)
+        except Error:
+            if self._follower.frozen:
+                raise
+            return False
+        return True
+
+    def _look(self, at: float, once: Once) -> None:
         self._follower.reader = LogReader(once, self.policy)
         try:
             # What another process of this home did meanwhile is seen within the transaction.
@@ -189,10 +211,8 @@ class Reading:
                 self._go_on(once)
         except BaseException:
             self.state.forget()
-            self.ahead.forget_note()
             raise
-        self._size, self._looked = self.state.size, began
-        return True
+        self._size, self._looked = self.state.size, max(self._looked, at)
 
     def _go_on(self, once: Once) -> None:
         follower, size = self._follower, self.state.size
