@@ -15,10 +15,19 @@ wrong and where; the hint says what to do next. Each code has a page in ``docs/e
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
-__all__ = ["Error", "InputError", "IntegrityError", "PolicyError", "UnavailableError"]
+__all__ = [
+    "Error",
+    "InputError",
+    "IntegrityError",
+    "PolicyError",
+    "UnavailableError",
+    "without_frames",
+]
 
+
+E = TypeVar("E", bound=BaseException)
 
 _LONGEST = 1_000
 
@@ -34,7 +43,8 @@ def _line(text: str) -> str:
 def _again(kind: type[Error], args: tuple[object, ...], facts: dict[str, object]) -> Error:
     error = kind.__new__(kind)
     error.args = args
-    error.__dict__.update(facts)
+    for name, value in facts.items():
+        setattr(error, name, value)
     return error
 
 
@@ -52,7 +62,9 @@ class Error(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickled as it is, whatever its constructor takes: between processes of ours."""
-        return _again, (type(self), self.args, self.__dict__)
+        # What an OSError keeps does not stand in __dict__.
+        more = {"errno": self.errno} if isinstance(self, OSError) else {}
+        return _again, (type(self), self.args, {**self.__dict__, **more})
 
 
 class InputError(Error):
@@ -81,3 +93,16 @@ class UnavailableError(Error):
 
     exit_code = 6
     kind = "unavailable"
+
+
+def without_frames(error: E) -> E:
+    """``error``, letting go of all that its way up had in hand; for errors that are kept.
+
+    An error that is an answer would hold the frames it came through, and these the answers: a
+    ring that only the garbage collector finds, with a whole batch of bodies in it.
+    """
+    found: BaseException | None = error
+    while found is not None and found.__traceback__ is not None:
+        found.__traceback__ = None
+        found = found.__cause__ or found.__context__
+    return error
