@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -108,3 +109,16 @@ def nal_types(path: Path) -> set[int]:
             units = sei.avcc_units(data) if lengths else sei.annexb_units(data)
             found |= {unit[0] & 0x1F for unit in units}
     return found
+
+
+def bottomless(folder: Path) -> Path:
+    """Folders in ``folder`` whose deepest has too long a path to be read by: by root, too."""
+    name = "n" * 250
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(18):
+        os.mkdir(name, dir_fd=here)
+        below = os.open(name, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    return folder / name

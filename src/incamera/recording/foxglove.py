@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from incamera.encoding import base64_bytes, parse_json
 from incamera.errors import InputError
@@ -25,6 +26,7 @@ __all__ += ["parse_picture", "parse_telemetry", "topics"]
 MAGIC = b"\x89MCAP0\r\n"
 TELEMETRY = "incamera.Telemetry"
 NAMES = {"foxglove.CompressedVideo", "foxglove.CompressedImage", "foxglove.LocationFix", TELEMETRY}
+_MEND = "mend a copy of it with 'mcap recover' and use that"
 _MAX_RECORD = 256 << 20
 _MAX_SECONDS = 1 << 33  # so that ns fit 64 bits
 
@@ -75,6 +77,8 @@ def _opened(path: Path) -> Iterator[Any]:
     )
     try:
         with path.open("rb") as file:
+            if path.stat().st_size < 2 * len(MAGIC) or not _ends(file):
+                raise InputError(f"{path}: cut off or damaged MCAP: it has no end", hint=_MEND)
             yield SeekingReader(file, validate_crcs=True, record_size_limit=_MAX_RECORD)
     except InputError:
         raise
@@ -82,8 +86,16 @@ def _opened(path: Path) -> Iterator[Any]:
         reason = str(error) or type(error).__name__
         raise InputError(
             f"{path}: cut off or damaged MCAP: {reason:.200}",
-            hint="mend a copy of it with 'mcap recover' and use that",
+            hint=_MEND,
         ) from error
+
+
+def _ends(file: BinaryIO) -> bool:
+    """Whether the file ends as MCAP does; read from its beginning afterwards."""
+    file.seek(-len(MAGIC), os.SEEK_END)
+    ends = file.read() == MAGIC
+    file.seek(0)
+    return ends
 
 
 def topics(path: Path) -> dict[str, str]:

@@ -46,7 +46,10 @@ def parse(text: str, where: str) -> list[Fix]:
 
 def _fix(point: Any, where: str) -> Fix:
     if point.time is None:
-        raise InputError(f"{where}: a track point without a time")
+        raise InputError(
+            f"{where}: a track point without a time",
+            hint="export the track with its times: without them nobody knows where a frame was",
+        )
     # "NaN" parses as a number; the comparison is false for it.
     if not (abs(point.latitude) <= 90 and abs(point.longitude) <= 180):
         raise InputError(f"{where}: a track point that is not on Earth")

@@ -15,8 +15,10 @@ it starts at 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -26,9 +28,14 @@ from incamera.recording.model import Fix, Recording
 from incamera.recording.probe import Probe, inspect
 from incamera.recording.video import VideoTrack
 
-__all__ = ["Options", "is_sidecar", "read", "recognise"]
+__all__ = ["Options", "read", "recognise", "without_sidecars"]
 
 _SUFFIXES = (".srt", ".gpx")
+_CASES = {
+    suffix: sorted({"".join(each) for each in product(*zip(suffix, suffix.upper(), strict=True))})
+    for suffix in _SUFFIXES
+}
+"""Every way to write an ending, the small letters last: they win where there are two."""
 _NEAR = 30.0  # seconds that GPX may begin late or end early and still be of the same drive
 _NO_OVERLAP_HINT = (
     "cameras often write local time as UTC; if the first track point belongs to the first frame, "
@@ -50,12 +57,18 @@ def recognise(path: Path) -> bool:
     return path.is_file()
 
 
-def is_sidecar(path: Path) -> bool:
-    """Whether ``path`` holds the positions of another file beside it."""
-    if path.suffix.lower() not in _SUFFIXES:
-        return False
-    others = (file for file in path.parent.iterdir() if file.stem == path.stem)
-    return any(file.suffix.lower() not in _SUFFIXES for file in others)
+def without_sidecars(names: Sequence[str]) -> list[str]:
+    """Of the files of one folder those that are not the positions of another one of them."""
+    films = {stem for stem, ending in map(os.path.splitext, names) if not _is_ending(ending)}
+    return [
+        name
+        for name, (stem, ending) in zip(names, map(os.path.splitext, names), strict=True)
+        if not (_is_ending(ending) and stem in films)
+    ]
+
+
+def _is_ending(ending: str) -> bool:
+    return ending.lower() in _SUFFIXES
 
 
 def read(path: Path, options: Options) -> Iterator[Recording]:
@@ -146,8 +159,10 @@ def _beside(path: Path) -> Path | None:
 
 
 def _sidecars(path: Path) -> dict[str, Path]:
-    return {
-        file.suffix.lower(): file
-        for file in sorted(path.parent.iterdir())
-        if file.stem == path.stem and file.suffix.lower() in _SUFFIXES and file != path
-    }
+    found = {}
+    for suffix in _SUFFIXES:
+        for ending in _CASES[suffix]:  # asked for by name: a folder may hold thousands
+            file = path.with_suffix(ending)
+            if file != path and file.exists():
+                found[suffix] = file
+    return found

@@ -30,7 +30,7 @@ from incamera.recording.probe import inspect
 from incamera.recording.telemetry import read_telemetry
 from incamera.recording.video import Piece, VideoTrack
 
-__all__ = ["read", "recognise"]
+__all__ = ["others", "read", "recognise"]
 
 _STAMP = r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d"
 _FORM = "%Y-%m-%d_%H-%M-%S"
@@ -40,7 +40,7 @@ _ORDER = ("front", "back", "left_repeater", "right_repeater", "left_pillar", "ri
 _SAME_MINUTE = 5.0  # seconds that the cameras' file names of one minute may lie apart
 _NEW_DRIVE = 10.0  # seconds without any picture that end a recording in a flat folder
 _IN_STEP = 1.0  # seconds by which cameras of one minute may differ before it is a fault
-_DEPTH = 4  # folders between the one given and the clips
+_BESIDE = frozenset(("event.json", "event.mp4", "thumb.png"))  # what the car puts beside clips
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,37 +65,51 @@ class _Drive:
 
 def recognise(path: Path) -> bool:
     """Whether ``path`` is a folder with TeslaCam clips in it."""
-    return path.is_dir() and next(_folders(path), None) is not None
+    return path.is_dir() and next(_folders(path, []), None) is not None
 
 
 def read(path: Path) -> Iterator[Recording]:
     """The recordings under ``path``, by folder and time."""
-    for folder in _folders(path):
-        clips = _clips(folder)
+    refused: list[str] = []
+    for folder in _folders(path, refused):
+        clips = _clips(folder, refused)
         name = folder.relative_to(path).as_posix()
         name = folder.name if name == "." else name
         if re.fullmatch(_STAMP, folder.name, re.ASCII) or (folder / "event.json").exists():
-            yield _recording(name, folder, _minutes(clips))
+            if clips:
+                yield _recording(name, folder, _minutes(clips))
             continue
         for drive in _drives(_minutes(clips)):
             first = min(clip.time for clip in drive[0].values())
             stamp = next(c.path.name for c in drive[0].values() if c.time == first)[:19]
             yield _recording(f"{name}/{stamp}", folder, drive)
+    if refused:
+        yield Recording(path.name, {}, sources=[path], faults=refused)
 
 
-def _folders(path: Path) -> Iterator[Path]:
-    """Folders that hold clips themselves, in order of their names."""
-    for here, names in walk(path, _DEPTH):
+def others(names: Sequence[str]) -> list[str]:
+    """Of the files of one folder those that :func:`read` does not take, nor the car wrote."""
+    if not any(_CLIP.fullmatch(name) for name in names):
+        return list(names)
+    return [name for name in names if not _CLIP.fullmatch(name) and name not in _BESIDE]
+
+
+def _folders(path: Path, refused: list[str]) -> Iterator[Path]:
+    """Folders that hold clips themselves, in order of their names; ``refused``: see ``walk``."""
+    for here, names in walk(path, refused=lambda _, why: refused.append(f"set aside: {why}")):
         if any(_CLIP.fullmatch(name) for name in names):
             yield here
 
 
-def _clips(folder: Path) -> list[_Clip]:
+def _clips(folder: Path, refused: list[str]) -> list[_Clip]:
     clips = []
     for path in sorted(folder.iterdir()):
         if (match := _CLIP.fullmatch(path.name)) and path.is_file():
             camera = _CAMERAS.get(match[2], match[2])
-            clips.append(_Clip(path, wall_time(match[1], _FORM, str(path)), camera))
+            try:
+                clips.append(_Clip(path, wall_time(match[1], _FORM, str(path)), camera))
+            except InputError as error:  # 31 February: the camera's clock was not set
+                refused.append(f"set aside: {error}")
     return sorted(clips, key=lambda clip: (clip.time, clip.camera))
 
 

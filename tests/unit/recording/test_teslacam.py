@@ -14,7 +14,7 @@ from incamera.errors import InputError
 from incamera.recording import open_recordings
 from incamera.recording.event import parse_event
 from incamera.recording.model import Fix, Recording, Telemetry
-from videos import film, with_telemetry, with_units
+from videos import bottomless, film, with_telemetry, with_units
 
 CAMERAS = ("front", "back", "left_repeater", "right_repeater")
 START = datetime.datetime(2026, 5, 1, 10, tzinfo=datetime.UTC)
@@ -277,3 +277,47 @@ def test_bad_event_is_a_fault(tmp_path: Path, minute: Path) -> None:
     assert found.tracks
     assert not found.events
     assert "event.json" in found.faults[0]
+
+
+# --- beside it ------------------------------------------------------------------------------------
+
+
+def test_what_lies_loose_beside_a_drive_is_read_too(tmp_path: Path, minute: Path) -> None:
+    """A film in the stick's folder, and a copy among the clips; the car's own extras are none."""
+    folder = fill(tmp_path / "TeslaCam" / "SavedClips" / stamp(0), minute, [0], ("front",))
+    shutil.copy(minute, folder / "front (1).mp4")
+    for name in ("event.mp4", "thumb.png"):
+        (folder / name).write_bytes(b"x")
+    (tmp_path / "song.flac").write_bytes(b"x")
+    film(tmp_path / "dash.mp4")
+    (tmp_path / "cut.mp4").write_bytes(b"")
+    found = {recording.name: recording for recording in open_recordings(tmp_path)}
+    event = f"TeslaCam/SavedClips/{stamp(0)}"
+    assert sorted(found) == [event, f"{event}/front (1).mp4", "cut.mp4", "dash.mp4"]
+    assert [len(each.tracks) for each in found.values()] == [1, 0, 1, 1]
+    assert "cut.mp4: the file is empty" in found["cut.mp4"].faults[0]
+
+
+def test_a_name_that_is_no_date_costs_one_file(tmp_path: Path, minute: Path) -> None:
+    """A camera whose clock is nonsense: its file is named, the rest goes on."""
+    fill(tmp_path / "RecentClips", minute, [0], ("front",))
+    shutil.copy(minute, tmp_path / "RecentClips" / "2026-02-31_10-00-00-front.mp4")
+    good, named = open_recordings(tmp_path)
+    assert list(good.tracks) == ["front"]
+    assert "2026-02-31" in str(named.faults)
+
+
+def test_a_folder_that_cannot_be_looked_into_costs_what_is_in_it(
+    tmp_path: Path, minute: Path
+) -> None:
+    """It is named, the rest goes on: among TeslaCam clips as among loose files."""
+    fill(tmp_path / "RecentClips", minute, [0], ("front",))
+    deep = bottomless(tmp_path)
+    found = list(open_recordings(tmp_path))
+    assert [len(each.tracks) for each in found] == [1, 0]
+    assert "File name too long" in str(found[1].faults)
+    shutil.rmtree(tmp_path / "RecentClips")
+    film(tmp_path / "z.mp4")
+    found = list(open_recordings(tmp_path))
+    assert [len(each.tracks) for each in found] == [1, 0]
+    assert found[1].faults[0].startswith(f"set aside: {deep}/")
