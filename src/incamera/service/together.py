@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
-from incamera.errors import Error, UnavailableError
+from incamera.errors import Error, UnavailableError, without_frames
 from incamera.service.journal import Journal
 
 __all__ = ["Together", "settle"]
@@ -84,6 +84,7 @@ class Together(Generic[Q, A]):
                 if self._stopping:
                     break
             self._serve(taken)
+            del taken  # or what was asked, such as bodies, would stay until the next comes
         for _, answer in taken:
             settle(answer, UnavailableError("this server is stopping", hint="ask again"))
 
@@ -105,6 +106,6 @@ def settle(answer: Future[A], outcome: A | Error) -> None:
     if not answer.set_running_or_notify_cancel():
         return
     if isinstance(outcome, Error):
-        answer.set_exception(outcome)
+        answer.set_exception(without_frames(outcome))
     else:
         answer.set_result(outcome)

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from incamera.clock import Clock
-from incamera.errors import Error, UnavailableError
+from incamera.errors import Error, UnavailableError, without_frames
 from incamera.ids import Digest
 from incamera.ledger.codec import encode
 from incamera.ledger.entries import CapsuleEntry
@@ -102,7 +102,8 @@ class Admitting:
             except Error as error:
                 answers[name] = error
         self._answer([name for name in capsules if name not in answers], answers)
-        return [answers[e.digest] if isinstance(e, Capsule) else e for e in read]
+        found = [answers[e.digest] if isinstance(e, Capsule) else e for e in read]
+        return [without_frames(e) if isinstance(e, Error) else e for e in found]
 
     def _read_all(self, sources: Sequence[Source]) -> list[Capsule | Error]:
         if all(each.data is not None for each in sources):

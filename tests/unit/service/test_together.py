@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import sys
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -45,6 +48,30 @@ def test_who_waits_is_served_together() -> None:
     together.stop()
     with pytest.raises(UnavailableError, match="stopping"):
         together.ask(8)
+
+
+def test_what_was_asked_is_not_held_once_it_is_answered() -> None:
+    """A body whose call failed would stay until the next call, or a look for garbage."""
+    question = [b"a body"]
+
+    def work(questions: Sequence[list[bytes]]) -> list[int | Error]:
+        raise UnavailableError(f"the disk: {len(questions)}")
+
+    before = sys.getrefcount(question)
+    together = Together(work, JOURNAL, 4)
+    together.start()
+    gc.disable()
+    try:
+        with pytest.raises(UnavailableError, match="the disk: 1"):
+            together.ask(question).result(10)
+        for _ in range(1000):
+            if sys.getrefcount(question) == before:
+                break
+            time.sleep(0.001)
+        assert sys.getrefcount(question) == before
+    finally:
+        gc.enable()
+        together.stop()
 
 
 def test_a_fault_is_noted_and_everybody_is_answered(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -14,7 +16,7 @@ import pytest
 
 from incamera.errors import Error, InputError, IntegrityError, UnavailableError
 from incamera.ids import Digest
-from incamera.vault import RefusedError, Vault, Wanted
+from incamera.vault import RefusedError, Source, Vault, Wanted
 from vaults import Shared, erasure, logged, name_of, proven, twins
 
 
@@ -72,6 +74,22 @@ def test_each_of_a_batch_has_its_own_answer(shared: Shared) -> None:
     assert [row.status for row in vault.find()] == ["kept"] * 3
     assert vault.sweep() == []
     assert vault.orphans() == []
+
+
+def test_what_was_answered_is_held_no_longer(shared: Shared) -> None:
+    """Not until garbage is collected either: a refused one would keep its batch until then."""
+    world, vault = shared.world, shared.vault()
+    paths = [world.seal(), world.seal(consent=""), world.seal(), world.home / "rubbish"]
+    paths[3].write_bytes(b"not a capsule")
+    bodies = [each.read_bytes() for each in paths]
+    before = [*map(sys.getrefcount, bodies)]
+    gc.disable()
+    try:
+        answers = vault.admit_sources([*map(Source, paths, bodies)])
+        assert [*map(sys.getrefcount, bodies)] == before
+    finally:
+        gc.enable()
+    assert [type(each) for each in answers] == [bytes, RefusedError, bytes, InputError]
 
 
 def test_the_same_capsules_at_two_vaults_at_once_are_logged_once(shared: Shared) -> None:
