@@ -9,7 +9,8 @@ Modes, in this order; without any, a short round of rate, rhythm and a few fault
   --faults       kill -9, restarts, full and slow disks, cuts, under load (bench/fleet/faults.py)
 
 1 % of all that is sent is malicious, 6 % of the links fail. Whatever was answered is held against
-the log, the catalogue and the blobs at the end. The last line is one line of JSON.
+the log, the catalogue and the blobs at the end. The last line is one line of JSON. It ends with 1
+if anything was lost, doubled, not as it must be, or never answered.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import argparse
 import json
 import os
 import platform
+import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -144,8 +146,8 @@ def session(given: argparse.Namespace, plan: Plan) -> tuple[dict[str, Any], list
     return {"faults": figures, "faults_plan": asdict(plan)}, said
 
 
-def main() -> None:
-    """Run, judge, print."""
+def main() -> int:
+    """Run, judge, print; the exit code."""
     given = options()
     driving = is_short(given) or given.rate or given.rhythm or given.grow
     failing = given.faults is not None or is_short(given)
@@ -176,7 +178,8 @@ def main() -> None:
         "verdict": whole.figures(),
     }
     print(json.dumps(result, sort_keys=True))
+    return 0 if whole.holds else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -46,6 +46,11 @@ class Verdict:
         if len(self.wrong) < 20:
             self.wrong.append(text)
 
+    @property
+    def holds(self) -> bool:
+        """True if nothing was lost, doubled, wrong or left without an answer."""
+        return not (self.lost or self.duplicates or self.wrong_count or self.unanswered)
+
     def figures(self) -> dict[str, Any]:
         """For the report."""
         return {**vars(self), "refused": dict(self.refused)}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from bench.fleet.ending import collect
 from bench.fleet.fleet import ready
 from bench.fleet.ground import Plan
 from bench.fleet.jobs import CRIMES, MIX, Mix
-from bench.fleet.judge import judge
+from bench.fleet.judge import Verdict, judge
 from bench.fleet.rhythm import day, steady
 from bench.fleet.sizing import Costs, table
 
@@ -72,6 +73,18 @@ def test_a_lost_capsule_a_second_entry_and_a_wrong_answer_are_seen(driver: Drive
     assert judge(replace(seen, rows=rows), phase.jobs, phase.outcomes).lost == 1
     lies = [replace(each, status=(403,), code="future") for each in phase.jobs]
     assert judge(seen, lies, phase.outcomes).wrong_count >= 3
+    assert (whole.holds, judge(gone, phase.jobs, phase.outcomes).holds) == (True, False)
+
+
+def test_one_thing_that_is_not_as_it_must_be_ends_the_bench_with_1() -> None:
+    """Whatever of the four it is, of whichever phase; refusals are as they must be."""
+    good = Verdict(sent=9, admitted=8, refused=Counter({"flood: 429": 1}), receipts=8)
+    assert good.holds
+    for bad in ({"lost": 1}, {"duplicates": 1}, {"wrong_count": 1}, {"unanswered": 1}):
+        whole = Verdict()
+        for each in (good, Verdict(**bad), good):
+            whole.add(each)
+        assert not whole.holds, bad
 
 
 def test_the_day_of_a_fleet_has_two_peaks_and_its_mean() -> None:
