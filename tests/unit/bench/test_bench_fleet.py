@@ -80,9 +80,10 @@ def test_one_thing_that_is_not_as_it_must_be_ends_the_bench_with_1() -> None:
     """Whatever of the four it is, of whichever phase; refusals are as they must be."""
     good = Verdict(sent=9, admitted=8, refused=Counter({"flood: 429": 1}), receipts=8)
     assert good.holds
-    for bad in ({"lost": 1}, {"duplicates": 1}, {"wrong_count": 1}, {"unanswered": 1}):
-        whole = Verdict()
-        for each in (good, Verdict(**bad), good):
+    for bad in ("lost", "duplicates", "wrong_count", "unanswered"):
+        whole, one = Verdict(), Verdict()
+        setattr(one, bad, 1)
+        for each in (good, one, good):
             whole.add(each)
         assert not whole.holds, bad
 

@@ -17,9 +17,11 @@ sys.path.insert(0, str(Path(__file__).parents[3]))  # for the car of the benches
 from bench.apart.clips import Sealer
 from incamera.cli.found import found
 from incamera.cli.home import Home
+from incamera.cli.home_desk import HomeDesk
 from incamera.cli.init import plan_of
 from incamera.cli.main import _run
 from incamera.cli.own.certificate import check_certificate
+from incamera.cli.own.meant import Meant
 from incamera.cli.own.proofs import open_proof
 from incamera.clock import FixedClock, SystemClock
 from incamera.errors import InputError, IntegrityError
@@ -213,6 +215,41 @@ def test_an_erasure_that_was_interrupted_is_certified_when_it_is_asked_for_again
     again = owner("erase", "--all", "--certificate", "all.json")[1]
     assert again["entries"] == everything["entries"]
     assert owner("check-erasure", "all.json")[0] == 0
+
+
+def test_hours_whose_erasure_was_interrupted_are_certified_whole(owner: Owner, root: Path) -> None:
+    """The vault knows no more what a drive held: the owner's own note does, until that is done."""
+    names = capsules(owner("list")[1])
+    (root.parent / "full").mkdir()
+    drive = ("erase", "--vehicle", "car")
+    assert owner(*drive, "--certificate", "full")[0] != 0  # logged, and not written
+    assert owner("list")[1]["drives"] == []
+    (note,) = (root / "owner").glob("erasing-*.json")
+    assert owner("erase", "--since", "2000-01-01T00")[0] == 3  # something else was meant
+    code, done = owner(*drive, "--certificate", "it.json")
+    assert (code, done["erased"]) == (0, names)
+    checked = json.loads((root.parent / "it.json").read_bytes())
+    assert [each["capsule"] for each in checked["capsules"]] == names
+    assert owner("check-erasure", "it.json")[0] == 0
+    assert not note.exists()
+    assert owner(*drive)[0] == 3
+
+
+def test_what_was_left_of_an_interrupted_erasure_is_erased_and_certified_with_the_rest(
+    owner: Owner, root: Path
+) -> None:
+    """Some are in the log, some are not; a note that was altered is refused."""
+    names = capsules(owner("list")[1])
+    (root.parent / "full").mkdir()
+    owner("erase", names[0], "--certificate", "full")
+    meant = Meant.of(HomeDesk(Home(root)), vehicle="car", since=None, until=None)
+    assert meant is not None
+    meant.note(names)
+    code, done = owner("erase", "--vehicle", "car", "--certificate", "it.json")
+    assert (code, done["erased"], len(done["entries"])) == (0, names, 2)
+    meant.note([])
+    meant.path.write_bytes(meant.path.read_bytes() + b" ")
+    assert owner("erase", "--vehicle", "car")[0] == 3
 
 
 def test_a_certificate_proves_nothing_that_it_does_not_hold(owner: Owner, root: Path) -> None:

@@ -17,6 +17,7 @@ from incamera.cli.layout import Layout
 from incamera.cli.own.certificate import check_certificate, make_certificate
 from incamera.cli.own.erasing import erase as log_erasure
 from incamera.cli.own.kept import owned, pick_owned
+from incamera.cli.own.meant import Meant
 from incamera.cli.own.selling import car_key, consent_of, given_to, plan_sale, withdraw
 from incamera.cli.own.times import day
 from incamera.errors import InputError
@@ -58,16 +59,26 @@ def erase(
     Your signed erasure goes into the public log, the vault destroys ciphertext and row, and the
     trustees obey it. Then the vault is asked for each capsule again, the trustees how far they have
     read, and a certificate is written: anybody can check it with `incamera owner check-erasure`.
+    Interrupted, the same command again goes on and certifies the whole.
 
     Example: incamera owner erase --home home --since 2026-11-21T14 --until 2026-11-21T15
     """
     for option, value in (("--since", since), ("--until", until)):
         if value is not None:
             parse_hour(value, option)
+    meant = Meant.of(desk, vehicle=vehicle, since=since, until=until)
     chosen = pick_owned(
-        desk, words, vehicle=vehicle, since=since, until=until, everything=everything
+        *(desk, words, meant.names if meant else ()),
+        vehicle=vehicle,
+        since=since,
+        until=until,
+        everything=everything,
     )
+    if meant:
+        meant.note(chosen)
     document, lines = _erase(desk, chosen, reason, dest)
+    if meant:
+        meant.done()
     terminal.result(document, lines, as_json)
 
 

@@ -125,6 +125,7 @@ def drives(rows: Iterable[Row]) -> list[Drive]:
 def pick_owned(
     desk: Desk,
     words: Sequence[str],
+    noted: Sequence[Digest] = (),
     *,
     vehicle: str | None,
     since: str | None,
@@ -133,8 +134,9 @@ def pick_owned(
 ) -> list[Digest]:
     """The capsules that a person means to end: digests, hours of a vehicle, or all.
 
-    Of those that the log says he ended, digests and all name some too: an erasure that was
-    interrupted is said once, and certified when it is asked for again.
+    Of those that the log says he ended, digests and all name some too, and of a vehicle and hours
+    those that were ``noted``: an erasure that was interrupted is said once, and certified when it
+    is asked for again.
     :class:`InputError` if that is nothing, or said in two ways.
     """
     ranged = any(each is not None for each in (vehicle, since, until))
@@ -150,7 +152,7 @@ def pick_owned(
         and (since is None or row.hour >= since)
         and (until is None or row.hour <= until)
     ]
-    before = ended(desk) if words or everything else []
+    before = ended(desk) if words or everything else list(noted)
     again = [word for word in words if word in before] if words else before
     rest = [word for word in words if word not in again]
     if again and not rest and (words or not rows):
