@@ -105,7 +105,7 @@ class _Process:
         """One batch; :class:`EOFError` or :class:`OSError` if the process is gone."""
         link = self._free.get()
         try:
-            link.send(list(sources))
+            _hand_over(link, sources)
             found: Outcomes | Error = link.recv()
             return found
         finally:
@@ -201,12 +201,30 @@ class Hands:
         self._journal.say("admitting ended", code=process.kill())
 
 
+def _hand_over(link: Connection, sources: Sequence[Source]) -> None:
+    """What is said of each, then what is held of each, one by one.
+
+    As one message a batch would be held three times, in blocks that the allocator keeps.
+    """
+    link.send([(each.path, each.header, each.data is not None) for each in sources])
+    for each in sources:
+        if each.data is not None:
+            link.send_bytes(each.data)
+
+
+def _received(link: Connection) -> list[Source]:
+    said = link.recv()
+    return [
+        Source(path, link.recv_bytes() if held else None, header) for path, header, held in said
+    ]
+
+
 def _serve(link: Connection, vaults: Vaults, journal: Journal) -> None:
     """Until the other side is gone. However this ends, the other side sees that it did."""
     try:
         while True:
-            sources: list[Source] = link.recv()
-            link.send_bytes(_admitted(sources, vaults, journal))
+            # No name for the sources: they would stay until the next batch is there.
+            link.send_bytes(_admitted(_received(link), vaults, journal))
     except (EOFError, OSError):
         pass
     except Exception as error:  # noqa: BLE001 - told here, and by the end of the link

@@ -262,7 +262,7 @@ def test_a_fault_in_it_is_a_line_of_the_journal_and_503(
 ) -> None:
     """What no capsule is, is no reason for anybody to wait for ever; nothing is quoted."""
     process = _Process(settings, 1)
-    answer = process.admit_all(["a secret"])  # type: ignore[list-item]
+    answer = process.admit_all([Source("a secret")])  # type: ignore[arg-type]
     assert isinstance(answer, UnavailableError)
     path = region.seal()
     found = process.admit_all([held(path)])
