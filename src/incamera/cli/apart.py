@@ -10,7 +10,7 @@ from typing import Any, get_args
 import click
 
 from incamera.cli import terminal
-from incamera.cli.card import CARD, Card, CardRole, read_card
+from incamera.cli.card import CARD, SERVED, Card, CardRole, read_card
 from incamera.cli.ceremony import FOUNDING, Founding, Rules, found_region
 from incamera.cli.join import join
 from incamera.cli.party import PartyPlan, make_party
@@ -120,15 +120,35 @@ def join_region(folder: Path, path: Path, listen: str | None, as_json: bool) -> 
     if listen is not None:
         _check_address(listen)
     card, founding = join(folder, path, SystemClock(), listen)
-    served = card.role in ("witness", "log", "vault", "trustee")
-    lines = [f"{folder}: {_called(card)} of region {founding.region.region}", *_told(founding)]
-    if served:
-        lines.append(f"next: incamera serve {card.role} {folder / SERVE}")
-    else:
-        vault = founding.one("vault").url
-        lines.append(f"next: incamera list --url {vault} --keys {folder}")
+    lines = [
+        f"{folder}: {_called(card)} of region {founding.region.region}",
+        *_told(founding),
+        *_next(folder, card, founding),
+    ]
     document = {"folder": str(folder), **_card(card), **_document(founding)}
     terminal.result(document, lines, as_json)
+
+
+def _next(folder: Path, card: Card, founding: Founding) -> list[str]:
+    """What the party can do now, by its role; who came later must be enrolled first."""
+    if card.role in SERVED:
+        return [f"next: incamera serve {card.role} {folder / SERVE}"]
+    vault = founding.one("vault").url
+    there, lines = f"--url {vault} --keys {folder}", list[str]()
+    named = {(each.role, each.name) for each in founding.cards}
+    if card.role != "operator" and (card.role, card.name) not in named:
+        enrol = f"incamera enrol {folder / CARD} --url {vault} --keys OPERATOR"
+        lines.append(f"next, the operator: {enrol}")
+    if card.role != "car":
+        verb = "owner list" if card.role == "owner" else "list"
+        return [*lines, f"{'then' if lines else 'next'}: incamera {verb} {there}"]
+    region = founding.region.region
+    consent = f"--keys OWNER --region {region} --purpose PURPOSE --out {folder / 'consent'}"
+    return [
+        *lines,
+        f"{'then' if lines else 'next'}, the owner: incamera car consent {folder / CARD} {consent}",
+        f"then: incamera ingest RECORDINGS {there} --owner NAME --zones ZONES",
+    ]
 
 
 def _check_address(listen: str) -> None:

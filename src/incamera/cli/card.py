@@ -30,7 +30,7 @@ from incamera.sealing.envelope import open_envelope, seal_envelope
 from incamera.sealing.keys import SigningKey, parse_opening_public
 from incamera.tlog.note import COSIGNATURE, ED25519, Verifier
 
-__all__ = ["CARD", "SERVED", "Card", "CardRole", "read_card"]
+__all__ = ["CARD", "SERVED", "Card", "CardRole", "an", "read_card"]
 
 CARD = "card.json"
 CARD_TYPE = "application/vnd.incamera.card+json"
@@ -42,6 +42,11 @@ _OPENS = ("log", "vault", "reader", "owner")
 _SEATED = ("trustee", "reader", "owner", "car")
 SERVED = ("witness", "log", "vault", "trustee")
 """Roles that run a server."""
+
+
+def an(role: str) -> str:
+    """``an owner``, ``a car``: for messages."""
+    return f"{'an' if role[:1] in 'aeiou' else 'a'} {role}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +106,14 @@ class Card:
         """Each role says what it must, and no more."""
         noted, opens = self.role in ("log", "witness"), self.role in _OPENS
         if bool(self.vkey) != noted or bool(self.opening) != opens:
-            raise InputError(f"{where}: a {self.role} has other kinds of keys")
+            raise InputError(f"{where}: {an(self.role)} has other kinds of keys")
         if bool(self.entry) != (self.role == "trustee"):
             raise InputError(f"{where}: only a trustee announces an epoch")
         if not self.country and self.role in _SEATED:
-            raise InputError(f"{where}: a {self.role} says its country")
+            raise InputError(f"{where}: {an(self.role)} says its country")
         if not self.url if self.role in SERVED else self.url:
             raise InputError(
-                f"{where}: a {self.role} has {'a' if self.role in SERVED else 'no'} URL"
+                f"{where}: {an(self.role)} has {'a' if self.role in SERVED else 'no'} URL"
             )
         if noted:
             self._check_vkey(where)
@@ -118,7 +123,7 @@ class Card:
     def _check_vkey(self, where: str) -> None:
         verifier = Verifier.parse(self.vkey)
         if verifier.kind != (ED25519 if self.role == "log" else COSIGNATURE):
-            raise InputError(f"{where}: this vkey is not of a {self.role}'s kind")
+            raise InputError(f"{where}: this vkey is not of {an(self.role)}'s kind")
         if verifier.public != self.key:
             raise IntegrityError(f"{where}: the vkey is not the key that signed the card")
 

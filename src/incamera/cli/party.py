@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from incamera import durable
-from incamera.cli.card import Card, CardRole
+from incamera.cli.card import Card, CardRole, an
 from incamera.clock import Clock
 from incamera.errors import InputError
 from incamera.ids import Name, Region
@@ -54,7 +54,7 @@ class PartyPlan:
                 f"a {self.role} is served: say where", hint="--listen 127.0.0.1:7001, or --url URL"
             )
         if self.role in ("trustee", "reader", "owner", "car") and not self.country:
-            raise InputError(f"a {self.role} sits somewhere: say where", hint="--country DE")
+            raise InputError(f"{an(self.role)} sits somewhere: say where", hint="--country DE")
         if self.role == "trustee" and self.region is None:
             raise InputError("a trustee's first key is for one region", hint="--region eu")
 

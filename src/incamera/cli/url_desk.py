@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Self
 import stamina
 
 from incamera import durable
-from incamera.cli.card import Card, read_card
+from incamera.cli.card import Card, an, read_card
 from incamera.cli.desk import Kept, Keys, Shown
 from incamera.cli.join import POLICY
 from incamera.cli.layout import Layout
@@ -256,7 +256,8 @@ class UrlDesk:
     def _keys(self, role: str) -> Keys:
         if self._card.role != role:
             raise InputError(
-                f"{self._folder}: the keys of {self._card.role} {self._card.name}, not of a {role}",
+                f"{self._folder}: the keys of {self._card.role} {self._card.name}, not of "
+                f"{an(role)}",
                 hint=f"--keys DIR names the folder that `incamera init DIR --as {role}` made",
             )
         signing = SigningKey.load(self._folder / "signing.key")

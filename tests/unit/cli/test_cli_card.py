@@ -134,7 +134,8 @@ def test_a_witness_cannot_show_anothers_vkey(tmp_path: Path) -> None:
     ("given", "said"),
     [
         (PartyPlan("vault", Name("v"), Name("v"), "", "", None), "say where"),
-        (PartyPlan("reader", Name("r"), Name("r"), "", "", None), "say where"),
+        (PartyPlan("reader", Name("r"), Name("r"), "", "", None), "a reader sits .* say where"),
+        (PartyPlan("owner", Name("o"), Name("o"), "", "", None), "an owner sits .* say where"),
         (PartyPlan("trustee", Name("t"), Name("t"), "DE", "http://x", None), "for one region"),
     ],
 )

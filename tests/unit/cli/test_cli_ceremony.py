@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from incamera.cli.apart import join_region
 from incamera.cli.card import Card, CardRole, read_card
 from incamera.cli.ceremony import (
     FOUNDING,
@@ -204,6 +205,33 @@ def test_parties_join_and_their_configurations_are_what_servers_read(root: Path)
     trustee = TrusteeSettings.load(root / "de" / "serve.toml")
     assert (trustee.name, trustee.vault.url) == ("de", founding.one("vault").url)
     assert f"{trustee.listen.host}:{trustee.listen.port}" in founding.of("trustee")[0].url
+
+
+@pytest.mark.parametrize(
+    ("role", "name", "said"),
+    [
+        ("reader", "lab", ["next: incamera list --url"]),
+        ("owner", "ada", ["next: incamera owner list --url"]),
+        ("car", "car-7", ["next, the owner: incamera car consent", "then: incamera ingest"]),
+        ("vault", "vault", ["next: incamera serve vault"]),
+        ("reader", "late", ["next, the operator: incamera enrol", "then: incamera list --url"]),
+        ("car", "car-8", ["next, the operator: incamera enrol", "then, the owner", "then: "]),
+    ],
+)
+def test_who_joins_is_told_what_it_may_do_next(
+    *,
+    role: CardRole,
+    name: str,
+    said: list[str],
+    root: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A car lists nothing; who came after the founding is enrolled first."""
+    if not (root / name).exists():
+        make(root, role, name, "DE")
+    join_region(root / name, root / "op", None, as_json=False)
+    lines = capsys.readouterr().out.splitlines()[-len(said) :]
+    assert all(line.startswith(each) for line, each in zip(lines, said, strict=True)), lines
 
 
 def test_the_log_does_not_begin_without_its_witnesses(root: Path) -> None:

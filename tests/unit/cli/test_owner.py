@@ -244,7 +244,7 @@ def test_what_was_left_of_an_interrupted_erasure_is_erased_and_certified_with_th
     owner("erase", names[0], "--certificate", "full")
     meant = Meant.of(HomeDesk(Home(root)), vehicle="car", since=None, until=None)
     assert meant is not None
-    meant.note(names)
+    meant.note([Digest(each) for each in names])
     code, done = owner("erase", "--vehicle", "car", "--certificate", "it.json")
     assert (code, done["erased"], len(done["entries"])) == (0, names, 2)
     meant.note([])
