@@ -34,7 +34,7 @@ from multiprocessing.connection import Connection
 from incamera.clock import SystemClock, monotonic
 from incamera.errors import Error, UnavailableError
 from incamera.service.journal import Journal
-from incamera.service.opening import log_of, settle_in, vault_of
+from incamera.service.opening import log_of, one_heap, settle_in, vault_of
 from incamera.service.residency import hold_to_region
 from incamera.service.settings import VaultSettings
 from incamera.service.vaults import Vaults
@@ -249,6 +249,7 @@ def _work(links: Sequence[Connection], journal: Journal) -> None:
         settings: VaultSettings = links[0].recv()
     except (EOFError, OSError):
         return
+    one_heap()
     hold_to_region(settings)
     log, clock = log_of(settings), SystemClock()
     vaults = Vaults(lambda: vault_of(settings, log, clock))
