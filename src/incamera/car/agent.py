@@ -146,25 +146,34 @@ class Agent:
         self._driving = True
         return drive
 
-    def _consent(self, parked: bool) -> str:
-        """The token that holds at this moment for what is recorded now; empty: none."""
-        now = self._clock.now()
-        if self._leap.unsure or not self._state.time or now < self._state.time - AHEAD:
-            return ""
+    def _consent(self, parked: bool) -> tuple[str, str]:
+        """The token that holds at this moment for what is recorded now; or none, and why."""
+        now, none = self._clock.now(), "no consent held when it was recorded"
+        if self._leap.unsure:
+            return "", f"{none}: the clock of this machine was in doubt"
+        if not self._state.time:
+            return "", f"{none}: the log was never read here"
+        if now < self._state.time - AHEAD:
+            return "", f"{none}: the clock of this machine was behind what witnesses signed"
         places, car = self._settings.places, self._settings.car
         try:
             check_excluded(places.switch, places.exclusions, car, self._state, now)
-        except WithheldError:
-            return ""
+        except WithheldError as error:
+            return "", f"the car was excluded when it was recorded: {error.message}"
         found = look_for_consent(self._settings, self._state, now)
-        return "" if parked and not found.parked else found.digest
+        if found.token is None:
+            said = "; ".join(found.refused) or "there was no token"
+            return "", f"{none}: {said:.300}"
+        if parked and not found.parked:
+            return "", "recorded while the car was parked, and the consent is not for that"
+        return found.digest, ""
 
     def _withhold(self) -> None:
         """Say of what is quiet and had no consent that nothing becomes of it."""
         for file in self._diary.open():
             if file.settled and not file.consent and file.origin != "parked":
                 why = (
-                    "no consent held when it was recorded, or the car was excluded"
+                    file.why or "no consent held when it was recorded, or another one did"
                     if file.origin == "drive"
                     else "nobody watched as it was recorded: whether a consent held is not known"
                 )
@@ -218,11 +227,18 @@ class Agent:
             "why": seen.why,
             "clock": "in doubt" if self._leap.unsure else "",
             "working": self._worker.running,
-            "failed": [*failed, *seen.odd][:20],
+            "failed": [*self._died(), *failed, *seen.odd][:20],
         }
         if document != self._heard.written:
             durable.write(self._settings.places.heard, canonical(document), mode=0o600)
             self._heard.written = document
+
+    def _died(self) -> list[str]:
+        """That the last worker ended of itself: what it was at is tried again, after the rest."""
+        code = self._worker.died
+        return (
+            [f"the last worker ended ({code}) before it was done: see the journal"] if code else []
+        )
 
     def trouble(self, error: Error) -> None:
         """Something went wrong in a look; it is said in ``status``, and tried again."""

@@ -69,6 +69,14 @@ class Diary:
         """Made if missing; :class:`UnavailableError` if it cannot be read."""
         self._database = Database(path, schema=_SCHEMA, version=1)
         self.transaction = self._database.transaction
+        self._changes = 0
+        #: What :meth:`open` gave last, and after which changes.
+        self._open: tuple[tuple[int, int], list[File]] | None = None
+
+    def _run(self, sql: str, *values: Any) -> None:
+        """A statement that changes a file's row."""
+        self._changes += 1
+        self._database.run(sql, *values)
 
     def number(self, name: str) -> int:
         """A number that was kept; 0 if none was."""
@@ -122,7 +130,7 @@ class Diary:
 
     def bind(self, file: File) -> None:
         """A file seen for the first time, or again with other content after it was settled."""
-        self._database.run(
+        self._run(
             f"INSERT OR REPLACE INTO files ({_COLUMNS}) "  # noqa: S608 - constants
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             *(file.path, file.size, file.mtime, file.origin, file.drive, file.consent),
@@ -132,37 +140,45 @@ class Diary:
     def grew(self, path: str, size: int, mtime: int) -> None:
         """A file that is still being written."""
         sql = "UPDATE files SET size = ?, mtime = ?, settled = 0 WHERE path = ?"
-        self._database.run(sql, size, mtime, path)
+        self._run(sql, size, mtime, path)
 
     def settle(self, path: str) -> None:
         """A file that was quiet for long enough."""
-        self._database.run("UPDATE files SET settled = 1 WHERE path = ?", path)
+        self._run("UPDATE files SET settled = 1 WHERE path = ?", path)
 
     def became(self, paths: Sequence[str], outcome: str, why: str = "") -> None:
         """What became of files."""
         sql = "UPDATE files SET outcome = ?, why = ? WHERE path = ?"
         with self._database.transaction():
             for path in paths:
-                self._database.run(sql, outcome, why, path)
+                self._run(sql, outcome, why, path)
 
     def release(self, paths: Sequence[str]) -> None:
         """The consent to parked footage did not last: it is as if there never was one."""
         with self._database.transaction():
             for path in paths:
-                self._database.run("UPDATE files SET consent = '' WHERE path = ?", path)
+                self._run("UPDATE files SET consent = '' WHERE path = ?", path)
 
     def tried(self, paths: Sequence[str], why: str) -> int:
         """Count a try that ended before its end; how many there were now, at most."""
         with self._database.transaction():
             for path in paths:
                 sql = "UPDATE files SET tries = tries + 1, why = ? WHERE path = ?"
-                self._database.run(sql, why, path)
+                self._run(sql, why, path)
         return max((each.tries for path in paths if (each := self.file(path))), default=0)
 
-    def open(self) -> list[File]:
-        """Files that nothing became of yet, by path."""
-        sql = f"SELECT {_COLUMNS} FROM files WHERE outcome = '' ORDER BY path"  # noqa: S608
-        return [_file(row) for row in self._database.rows(sql)]
+    def open(self) -> Sequence[File]:
+        """Files that nothing became of yet, by path.
+
+        Read anew only after a change, here or by another process: it is asked for several times
+        each second, of what may be thousands.
+        """
+        other = self._database.one("PRAGMA data_version")
+        now = (0 if other is None else int(other[0]), self._changes)
+        if self._open is None or self._open[0] != now:
+            sql = f"SELECT {_COLUMNS} FROM files WHERE outcome = '' ORDER BY path"  # noqa: S608
+            self._open = now, [_file(row) for row in self._database.rows(sql)]
+        return self._open[1]
 
     def prune(self, before: int, gone: Callable[[str], bool]) -> None:
         """Forget files first seen ``before`` that something became of, if they are ``gone``.
@@ -174,7 +190,7 @@ class Diary:
         with self._database.transaction():
             for path in paths:
                 if gone(path):
-                    self._database.run("DELETE FROM files WHERE path = ?", path)
+                    self._run("DELETE FROM files WHERE path = ?", path)
 
     def counts(self) -> Iterator[tuple[str, str, str, str, bool, int]]:
         """Origin, consent, outcome, why, whether settled, and how many files are so."""
@@ -184,6 +200,20 @@ class Diary:
         )
         for row in self._database.rows(sql):
             yield row[0], row[1], row[2], row[3], bool(row[4]), row[5]
+
+    def drives(self, last: int) -> Iterator[tuple[int, int | None, int, int | None, str, str, int]]:
+        """Of the ``last`` drives, newest first: how each is called here and by the car, begin, end.
+
+        And of its files outcome, why, and how many. A drive without any has one row, of 0 files.
+        """
+        sql = (
+            "SELECT d.drive, d.number, d.wall, d.ended, COALESCE(f.outcome, ''), "
+            "COALESCE(f.why, ''), COUNT(f.path) "
+            "FROM (SELECT * FROM drives ORDER BY drive DESC LIMIT ?) d "
+            "LEFT JOIN files f ON f.drive = d.drive GROUP BY 1, 5, 6 ORDER BY 1 DESC, 5, 6"
+        )
+        for row in self._database.rows(sql, (last,)):
+            yield row[0], row[1], row[2], row[3], row[4], row[5], row[6]
 
     def close(self) -> None:
         """Let go of the file."""

@@ -44,6 +44,8 @@ class WorkerProcess:
         self.ended = float("-inf")
         """When the last one ended."""
         self._read = False
+        self.died = 0
+        """How the last one ended (exit code, or minus the signal), if that was not our doing."""
 
     @property
     def running(self) -> bool:
@@ -98,15 +100,16 @@ class WorkerProcess:
             self._process.wait(_GRACE)
         self._signal(signal.SIGKILL)
         self._process.wait()
-        self._over()
+        self._over(ours=True)
 
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
 
-    def _over(self) -> None:
+    def _over(self, *, ours: bool = False) -> None:
         assert self._process is not None
+        self.died = 0 if ours else self._process.returncode or 0
         if self._process.stdin is not None:
             self._process.stdin.close()
         self._process, self._read, self.ended = None, True, self._now()

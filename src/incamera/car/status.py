@@ -23,6 +23,7 @@ from incamera.tlog.policy import Policy
 __all__ = ["gather"]
 
 _LAST = 20
+_DRIVES = 10
 
 
 def gather(settings: CarSettings, policy: Policy, now: int) -> dict[str, Any]:
@@ -36,6 +37,7 @@ def gather(settings: CarSettings, policy: Policy, now: int) -> dict[str, Any]:
         "worker": said,
         "campaign": said.get("campaign") or None,
         "withheld": _withheld(settings, said),
+        "drives": _drives(settings, said),
         "spool": _spool(settings),
     }
 
@@ -122,6 +124,26 @@ def _withheld(settings: CarSettings, said: dict[str, Any]) -> dict[str, Any]:
             diary.close()
     rule = said.get("withheld")
     return {"rule": rule, "files": dict(sorted(files.items())), "files_waiting": waiting}
+
+
+def _drives(settings: CarSettings, said: dict[str, Any]) -> list[dict[str, Any]]:
+    """What became of each of the last drives, and why: the newest first."""
+    if not settings.places.diary.exists():
+        return []
+    rule = said.get("withheld")
+    waits = f"waits: {rule[1]}" if rule else "waits until the car rests and its files are quiet"
+    drives: dict[int, dict[str, Any]] = {}
+    diary = Diary(settings.places.diary)
+    try:
+        for drive, number, began, ended, outcome, why, count in diary.drives(_DRIVES):
+            facts = {"drive": drive, "number": number, "began": began, "ended": ended, "files": []}
+            here = drives.setdefault(drive, facts)
+            if count:
+                became = {"count": count, "outcome": outcome or "open", "why": why or waits}
+                here["files"].append(became)
+    finally:
+        diary.close()
+    return list(drives.values())
 
 
 def _spool(settings: CarSettings) -> dict[str, Any]:

@@ -13,13 +13,17 @@ import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import TypeAlias
 
 from incamera.car.diary import Diary, File, Origin
 from incamera.clock import Clock, monotonic
 from incamera.errors import InputError
 from incamera.recording.folders import walk
 
-__all__ = ["Seen", "Watcher", "group_of"]
+__all__ = ["Held", "Seen", "Watcher", "group_of"]
+
+Held: TypeAlias = Callable[[bool], tuple[str, str]]
+"""The token that holds now, for parked footage or not; or none (empty), and why."""
 
 _SENTRY, _SAVED = "SentryClips", "SavedClips"
 _SLACK = 120
@@ -39,7 +43,7 @@ class Seen:
     files: int
     new: int
     why: str = ""  # it is not there
-    odd: tuple[str, ...] = ()  # one sentence for each file that is left alone for its name
+    odd: tuple[str, ...] = ()  # one sentence for each file or folder that is left alone
 
 
 class Watcher:
@@ -63,6 +67,8 @@ class Watcher:
         self._settled: set[str] = set()
         #: False until the folder was looked through once since it, or the agent, came.
         self._known = False
+        #: Folders in it that could not be looked into at the last look.
+        self._blind: set[str] = set()
         self._device = -1
         self._parked_since = float("-inf")
 
@@ -73,7 +79,7 @@ class Watcher:
         elif self._parked_since == float("inf"):
             self._parked_since = self._now()
 
-    def look(self, drive: int, age: int, consent: Callable[[bool], str]) -> Seen:
+    def look(self, drive: int, age: int, consent: Held) -> Seen:
         """Go through the folder once.
 
         ``drive``: the present or last one. ``age``: seconds that agents have watched, ever.
@@ -85,7 +91,8 @@ class Watcher:
                 self._forget()
                 self._device = device
             odd: list[str] = []
-            found = dict(self._files(odd))
+            blind: set[str] = set()
+            found = dict(self._files(odd, blind))
         except (OSError, InputError) as error:
             self._forget()
             return Seen(False, 0, 0, str(error))
@@ -96,16 +103,25 @@ class Watcher:
         for path in self._there.keys() - found.keys():
             del self._there[path]
         self._settled &= self._there.keys()
-        self._known = True
+        self._known, self._blind = True, blind
         return Seen(True, len(found), new, odd=tuple(odd))
 
     def _forget(self) -> None:
         """The folder is away, or another one."""
         self._there, self._settled, self._known = {}, set(), False
 
-    def _files(self, odd: list[str]) -> Iterator[tuple[str, tuple[int, int]]]:
-        """Each file's path, size and time. One whose path no text can hold is ``odd``."""
-        for here, names in walk(self._folder):
+    def _files(self, odd: list[str], blind: set[str]) -> Iterator[tuple[str, tuple[int, int]]]:
+        """Each file's path, size and time.
+
+        One whose path no text can hold is ``odd``, and so is a folder that cannot be looked into,
+        which is ``blind``: the rest goes on.
+        """
+
+        def refused(where: Path, why: str) -> None:
+            blind.add(where.relative_to(self._folder).as_posix())
+            odd.append(f"{why}: what is in it is left alone".encode(errors="replace").decode())
+
+        for here, names in walk(self._folder, refused=refused):
             place = here.relative_to(self._folder).as_posix()
             for name in names:
                 if name.startswith("."):
@@ -118,6 +134,11 @@ class Watcher:
                     status = os.lstat(f"{here}/{name}")  # of thousands, each second: no Path
                 except FileNotFoundError:
                     continue
+                except OSError as error:
+                    if place == ".":
+                        raise
+                    refused(here, f"{here}: cannot read: {error.strerror}")
+                    break
                 if stat.S_ISREG(status.st_mode):
                     yield path, (status.st_size, status.st_mtime_ns)
 
@@ -128,7 +149,7 @@ class Watcher:
         mtime: int,
         drive: int,
         age: int,
-        consent: Callable[[bool], str],
+        consent: Held,
     ) -> bool:
         """One file; True if it was not known."""
         now, last = self._now(), self._there.get(path)
@@ -156,7 +177,7 @@ class Watcher:
         mtime: int,
         drive: int,
         age: int,
-        consent: Callable[[bool], str],
+        consent: Held,
     ) -> File:
         """The row of a file that is seen for the first time: whose it is, for good."""
         origin = self._origin(path)
@@ -169,12 +190,14 @@ class Watcher:
         if origin == "parked" and _SAVED in PurePosixPath(path).parts:
             return self._saved(file, drive, consent)
         if origin == "parked":
-            return replace(file, consent=consent(True))
+            held, why = consent(True)
+            return replace(file, consent=held, why=why)
         if mtime / 1e9 < self._diary.begun(drive) - _SLACK:  # it was there before the drive
             return replace(file, origin="found")
-        return replace(file, drive=drive, consent=consent(False))
+        held, why = consent(False)
+        return replace(file, drive=drive, consent=held, why=why)
 
-    def _saved(self, file: File, drive: int, consent: Callable[[bool], str]) -> File:
+    def _saved(self, file: File, drive: int, consent: Held) -> File:
         """What somebody saved while the car stood: his to keep; the rest of a drive's, or nothing.
 
         The car may still be copying an event as it parks.
@@ -182,14 +205,19 @@ class Watcher:
         begun = self._diary.of_folder(PurePosixPath(file.path).parent.as_posix(), drive)
         if begun is None:
             return replace(file, origin="found")
-        same = begun if begun == consent(False) else ""
-        return replace(file, origin="drive", drive=drive, consent=same)
+        held, why = consent(False)
+        same = begun if begun == held else ""
+        return replace(file, origin="drive", drive=drive, consent=same, why=why)
 
     def _origin(self, path: str) -> Origin:
-        if not self._known:
+        if not self._known or self._was_blind(path):
             return "found"
         rests = self._now() - self._parked_since > _TAIL
         return "parked" if rests or _SENTRY in PurePosixPath(path).parts else "drive"
+
+    def _was_blind(self, path: str) -> bool:
+        """Whether nobody could see, at the last look, what was where ``path`` is."""
+        return any(path.startswith(f"{place}/") for place in self._blind)
 
 
 def _is_text(path: str) -> bool:

@@ -28,6 +28,7 @@ from incamera import durable
 from incamera.car.diary import Diary, File
 from incamera.car.exclusion import fetch_exclusions
 from incamera.car.link import Link
+from incamera.car.outcome import outcome_of
 from incamera.car.prepare import Allowed, allowed, car_home
 from incamera.car.send import send_waiting
 from incamera.car.settings import CarSettings
@@ -47,6 +48,9 @@ from incamera.sealing.keys import SigningKey
 __all__ = ["Done", "Worker", "ready", "unable"]
 
 _TRIES = 3
+_AT = "at"
+"""One more than the drive that is being worked on; 0: none. A worker that died of what it was at
+comes back to that last, so that it keeps nothing else from being done."""
 
 
 def ready(files: Sequence[File]) -> list[list[File]]:
@@ -65,11 +69,13 @@ class Done:
     errors: list[tuple[str, str, str]] = field(default_factory=list)  # kind, message, hint
     campaign: str = ""
     consent: str = ""
+    doing: str = ""
     ended: bool = False
 
-    def note(self, error: Error) -> None:
-        """One thing that did not go."""
-        self.errors = [*self.errors, (error.kind, error.message, error.hint or "")][-20:]
+    def note(self, error: Error, message: str = "") -> None:
+        """One thing that did not go; ``message``: in other words than its own."""
+        said = (error.kind, message or error.message, error.hint or "")
+        self.errors = [*self.errors, said][-20:]
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -80,6 +86,7 @@ class Done:
             "errors": [list(each) for each in self.errors],
             "campaign": self.campaign,
             "consent": self.consent,
+            "doing": self.doing,
             "ended": self.ended,
         }
 
@@ -129,7 +136,8 @@ class Worker:
         self._say()
         return done
 
-    def _say(self) -> None:
+    def _say(self, doing: str = "") -> None:
+        self._done.doing = doing
         _say(self._settings, self._done)
 
     def _read(self) -> None:
@@ -164,9 +172,13 @@ class Worker:
             may = allowed(settings, self._link, self._key, self._clock.now())
             self._done.consent = may.home.consent
             self._done.campaign = str(may.plan.campaign.digest)
-            for group in groups:
+            died = diary.number(_AT)
+            for group in sorted(groups, key=lambda each: each[0].drive + 1 == died):
                 if self._consented(diary, may, group):
+                    diary.keep(_AT, group[0].drive + 1)
+                    self._say(_called(group))
                     self._take(diary, may, group)
+                    diary.keep(_AT, 0)
         finally:
             diary.close()
 
@@ -201,32 +213,38 @@ class Worker:
                     clock=self._clock,
                 )
         except InputError as error:  # nothing in it is a recording
-            diary.became(paths, "taken", error.message)
+            diary.became(paths, "taken", f"no clip: {self._plain(error.message)}")
             return
         for fault in summary.faults:
-            self._done.note(fault)
+            self._done.note(fault, self._plain(fault.message))
         self._mark(diary, paths, summary)
+
+    def _plain(self, message: str) -> str:
+        """Files by where the owner sees them, and not by the stage's links."""
+        settings = self._settings
+        return message.replace(str(settings.places.stage), str(settings.watch))
 
     def _there(self, diary: Diary, group: Sequence[File]) -> list[str]:
         """The files of ``group`` that are there; none if the medium is away."""
         paths = [each.path for each in group]
-        there = [path for path in paths if (self._settings.watch / path).is_file()]
-        if there and len(there) < len(paths):
-            gone = [path for path in paths if path not in there]
+        found = {path: _is_file(self._settings.watch / path) for path in paths}
+        there = [path for path, is_there in found.items() if is_there]
+        gone = [path for path, is_there in found.items() if is_there is False]
+        if there and gone:
             diary.became(gone, "gone", "it was gone before the car had time to take it")
         return there
 
     def _mark(self, diary: Diary, paths: Sequence[str], summary: Summary) -> None:
         """A capsule that was damaged in the spool is made again by going through it again."""
         folder = self._settings.watch
-        if not any((folder / path).is_file() for path in paths):
+        if not any(_is_file(folder / path) for path in paths):
             return  # the medium went away meanwhile: what was missed is done when it is back
         damaged = [each for each in summary.faults if isinstance(each, IntegrityError)]
-        why = summary.faults[0].message if summary.faults else ""
+        why = self._plain(outcome_of(summary))
         if not damaged:
             diary.became(paths, "taken", why)
         elif diary.tried(paths, why) >= _TRIES:
-            diary.became(paths, "failed", damaged[0].message)
+            diary.became(paths, "failed", self._plain(damaged[0].message))
 
     def _send(self) -> None:
         try:
@@ -235,6 +253,19 @@ class Worker:
                 self._done.note(error)
         except Error as error:
             self._done.note(error)
+
+
+def _called(group: Sequence[File]) -> str:
+    drive = group[0].drive
+    return f"{len(group)} files of " + (f"drive {drive}" if drive else "the time it was parked")
+
+
+def _is_file(path: Path) -> bool | None:
+    """None where that cannot be told: its folder cannot be looked into just now."""
+    try:
+        return path.is_file()
+    except OSError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

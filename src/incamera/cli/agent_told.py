@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterable
 from typing import Any
 
 __all__ = ["told"]
@@ -16,6 +17,7 @@ def told(document: dict[str, Any]) -> list[str]:
         *_consent(document["consent"]),
         *_rules(document),
         *_withheld(document["withheld"]),
+        *_drives(document.get("drives", ())),
         *_spool(document["spool"]),
         *_worker(document["worker"]),
     ]
@@ -67,6 +69,19 @@ def _withheld(withheld: dict[str, Any]) -> list[str]:
     return [*lines, f"to do     {withheld['files_waiting']} files"]
 
 
+def _drives(drives: Iterable[dict[str, Any]]) -> list[str]:
+    """The last ones, and what became of each."""
+    lines = []
+    for each in drives:
+        number = f", the car's {each['number']}" if each["number"] is not None else ""
+        lines.append(f"drive     {each['drive']}{number}, of {_when(each['began'])}")
+        for part in each["files"]:
+            lines.append(f"          {part['count']} files {part['outcome']}: {part['why']}")
+        if not each["files"]:
+            lines.append("          no file came into being")
+    return lines
+
+
 def _spool(spool: dict[str, Any]) -> list[str]:
     size, quota = spool["bytes"] / 1e6, spool["quota"] / 1e6
     oldest = f"; the oldest of {_when(spool['oldest'])}" if spool.get("oldest") else ""
@@ -82,7 +97,8 @@ def _spool(spool: dict[str, Any]) -> list[str]:
 
 
 def _worker(said: dict[str, Any]) -> list[str]:
-    lines = [f"worked    {_when(said.get('time'))}"]
+    doing = f"; at it: {said['doing']}" if said.get("doing") else ""
+    lines = [f"worked    {_when(said.get('time'))}{doing}"]
     for _, message, hint in said.get("errors", ()):
         lines.append(f"error     {message}")
         lines += [f"          {hint}"] if hint else []

@@ -295,7 +295,7 @@ def test_status_says_in_words_what_holds_and_what_does_not(car: AgentCar) -> Non
     assert "consent   OFF: nothing is looked at" in said
     assert "excluded  this car is excluded" in said
     assert "error     no network" in said
-    assert "withheld  2 files: no consent held" in said
+    assert "withheld  2 files: the car was excluded when it was recorded" in said
 
 
 def test_a_file_whose_name_is_no_text_is_left_alone_and_said(car: AgentCar) -> None:

@@ -325,4 +325,4 @@ def test_a_recorder_that_writes_mcap_is_taken_as_well(car: AgentCar) -> None:
     assert car.work().errors == []
     file = car.agent._diary.file("logs/drive.mcap")
     assert file is not None
-    assert (file.outcome, file.why, len(car.kept())) == ("taken", "", before + 1)
+    assert (file.outcome, file.why, len(car.kept())) == ("taken", "1 clip, 2 s", before + 1)
