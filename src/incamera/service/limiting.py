@@ -4,6 +4,9 @@
 The library's own memory store looks at every caller's every window each 10 ms (200,000 cars have
 800,000 of them), and one for a moving window keeps an entry for each byte of cost. Here a window
 is two numbers a caller, of this hour or day and of the one before, and leaves as a whole.
+
+Callers stand in it by Python's hash of their key, SipHash under a secret of this process: 64 bits
+instead of a text of some 90. Of 200,000 cars two would share a budget once in 10^9 starts.
 """
 
 from __future__ import annotations
@@ -23,6 +26,9 @@ from incamera.service.settings_limits import LimitSettings
 __all__ = ["Budget", "Windows"]
 
 
+_Counters = dict[int, int]
+
+
 class Windows(Storage, SlidingWindowCounterSupport):
     """Counters by key, for windows that begin at multiples of their length."""
 
@@ -34,9 +40,9 @@ class Windows(Storage, SlidingWindowCounterSupport):
         self._clock = clock
         self._turn = threading.Lock()
         #: Length of the window -> its number, and the counters of the one before and of it.
-        self._counts: dict[int, tuple[int, dict[str, int], dict[str, int]]] = {}
+        self._counts: dict[int, tuple[int, _Counters, _Counters]] = {}
 
-    def _at(self, expiry: int) -> tuple[int, dict[str, int], dict[str, int]]:
+    def _at(self, expiry: int) -> tuple[int, _Counters, _Counters]:
         """Seconds into the present window, and the two counters. Under ``_turn``."""
         number, into = divmod(self._clock.now(), expiry)
         then, before, now = self._counts.get(expiry, (number, {}, {}))
@@ -51,23 +57,25 @@ class Windows(Storage, SlidingWindowCounterSupport):
         """Count ``amount`` unless that is past ``limit``; a negative amount is given back."""
         with self._turn:
             into, before, now = self._at(expiry)
-            count = before.get(key, 0) * (expiry - into) / expiry + now.get(key, 0)
+            who = hash(key)
+            count = before.get(who, 0) * (expiry - into) / expiry + now.get(who, 0)
             if amount > 0 and count + amount > limit:
                 return False
-            now[key] = max(0, now.get(key, 0) + amount)
+            now[who] = max(0, now.get(who, 0) + amount)
             return True
 
     def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
         """Counter and seconds left of the window before, and of the present one."""
         with self._turn:
             into, before, now = self._at(expiry)
-            return before.get(key, 0), expiry - into, now.get(key, 0), 2 * expiry - into
+            who = hash(key)
+            return before.get(who, 0), expiry - into, now.get(who, 0), 2 * expiry - into
 
     def clear_sliding_window(self, key: str, expiry: int) -> None:
         """Forget ``key``."""
         with self._turn:
             for counter in self._at(expiry)[1:]:
-                counter.pop(key, None)
+                counter.pop(hash(key), None)
 
     def after(self, key: str, item: RateLimitItem, cost: int) -> int:
         """Seconds until ``cost`` fits, if nothing else is counted."""
@@ -93,11 +101,11 @@ class Windows(Storage, SlidingWindowCounterSupport):
 
     def get(self, key: str) -> int:
         """The counters of all present windows."""
-        return sum(now.get(key, 0) for _, _, now in self._counts.values())
+        return sum(now.get(hash(key), 0) for _, _, now in self._counts.values())
 
     def get_expiry(self, key: str) -> float:
         """When the first present window that counts ``key`` ends."""
-        ends = [e - self._clock.now() % e for e, v in self._counts.items() if key in v[2]]
+        ends = [e - self._clock.now() % e for e, v in self._counts.items() if hash(key) in v[2]]
         return self._clock.now() + min(ends, default=0)
 
     def check(self) -> bool:
