@@ -27,7 +27,8 @@ _RECENT = 0.25
 """Seconds; see :class:`incamera.vault.Vault`."""
 _GARBAGE = (10_000, 4, 5)
 """Each call leaves rings (a future and who waits for it); those that were in use at a look for
-garbage wait for one of the second or third kind. All of them together took 10 ms in 5,000 capsules.
+garbage wait for one of the second or third kind. These took 13 us a capsule in the process that
+listens, 1 us in the one that admits.
 """
 _SWITCH = 0.0005
 """Seconds a thread keeps the interpreter while others want it. With Python's own 5 ms, a thread
