@@ -47,8 +47,9 @@ def one_heap() -> None:
     20 of 140 MiB of a process that admits. Who holds the interpreter does not wait for the heap.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    for what, value in _HEAP if mallopt else ():  # other libraries have one heap anyway
-        mallopt(what, value)
+    if mallopt is not None:  # other libraries have one heap anyway
+        for what, value in _HEAP:
+            mallopt(what, value)
 
 
 def settle_in() -> None:
