@@ -130,13 +130,20 @@ def _drives(settings: CarSettings, said: dict[str, Any]) -> list[dict[str, Any]]
     """What became of each of the last drives, and why: the newest first."""
     if not settings.places.diary.exists():
         return []
-    rule = said.get("withheld")
-    waits = f"waits: {rule[1]}" if rule else "waits until the car rests and its files are quiet"
+    rule, errors = said.get("withheld"), said.get("errors") or ()
+    stops = rule[1] if rule else next((each[1] for each in errors if each[0] == "unavailable"), "")
+    waits = f"waits: {stops}" if stops else "waits until the car rests and its files are quiet"
     drives: dict[int, dict[str, Any]] = {}
     diary = Diary(settings.places.diary)
     try:
         for drive, number, began, ended, outcome, why, count in diary.drives(_DRIVES):
-            facts = {"drive": drive, "number": number, "began": began, "ended": ended, "files": []}
+            facts: dict[str, Any] = {
+                "drive": drive,
+                "number": number,
+                "began": began,
+                "ended": ended,
+                "files": [],
+            }
             here = drives.setdefault(drive, facts)
             if count:
                 became = {"count": count, "outcome": outcome or "open", "why": why or waits}

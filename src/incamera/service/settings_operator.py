@@ -66,7 +66,7 @@ def read_tokens(path: Path) -> list[bytes]:
         )
     found = []
     for number, line in enumerate(lines, start=1):
-        text = line.partition("#")[0].strip()
+        text = line.partition("#")[0].strip().removesuffix(" -").strip()  # as sha256sum has it
         if text and not _LINE.fullmatch(text):
             raise InputError(
                 f"{path}, line {number}: not a SHA-256 digest of a token",

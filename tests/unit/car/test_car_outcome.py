@@ -17,7 +17,7 @@ from incamera.car.settings import Budget
 from incamera.cli.agent_told import told
 from incamera.errors import InputError
 from incamera.ids import Name
-from incamera.ingest import Summary
+from incamera.ingest import Summary, ingest_recordings
 from videos import bottomless
 from world import DAY, quick_folder
 
@@ -132,12 +132,10 @@ def test_what_a_worker_died_of_comes_last(car: AgentCar, monkeypatch: pytest.Mon
     car.a_drive("good", 2)
     from incamera.car import work
 
-    whole = work.ingest_recordings
-
     def dies(recordings: work._Reopened, *words: object, **more: object) -> Summary:
         if (Path(recordings.folder) / "bad.mp4").exists():
             raise MemoryError
-        return whole(recordings, *words, **more)  # type: ignore[arg-type]
+        return ingest_recordings(recordings, *words, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(work, "ingest_recordings", dies)
     for _ in range(2):
