@@ -25,7 +25,7 @@ from incamera.service.hands import Hands
 from incamera.service.journal import Journal
 from incamera.service.keep import Keep
 from incamera.service.limiting import Budget
-from incamera.service.opening import log_of, vault_of
+from incamera.service.opening import log_of, one_heap, vault_of
 from incamera.service.operators import Operators, add_operators
 from incamera.service.parts import Parts
 from incamera.service.reading import add_reading
@@ -59,6 +59,7 @@ def open_vault(settings: VaultSettings, clock: Clock, journal: Journal) -> FastA
     key, log = SigningKey.load(settings.key), log_of(settings)
     policy = log.policy
     vaults = Vaults(lambda: vault_of(settings, log, clock))
+    one_heap()  # now: the first threads are those that open
     vaults.begin(_OPENING)
     callers = Callers(
         settings.home / "state.db", log.fetch, policy, clock, tokens=settings.operator.tokens
