@@ -314,13 +314,27 @@ def _finished(begun: _Begun | Error) -> Error | None:
 def _in_turns(act: Callable[[T], Error | None], items: Sequence[T]) -> list[Error | None]:
     """``act`` of each item, in order; every thread takes each eighth, which costs a task a thread.
 
-    A task for each item costs more than a short write.
+    A task for each item costs more than a short write. All are done before this raises.
     """
     turns = range(min(_AT_ONCE, len(items)))
-    shares = _pool().map(lambda first: [act(each) for each in items[first::_AT_ONCE]], turns)
+    shares = [_pool().submit(_share, act, items[first::_AT_ONCE]) for first in turns]
+    wait(shares)
     done: list[Error | None] = [None] * len(items)
     for first, share in enumerate(shares):
-        done[first::_AT_ONCE] = share
+        done[first::_AT_ONCE] = share.result()
+    return done
+
+
+def _share(act: Callable[[T], Error | None], items: Sequence[T]) -> list[Error | None]:
+    done: list[Error | None] = []
+    wrong: BaseException | None = None
+    for each in items:
+        try:
+            done.append(act(each))
+        except BaseException as error:  # noqa: BLE001 - raised below: the others have files open
+            wrong = wrong or error
+    if wrong is not None:
+        raise wrong
     return done
 
 
