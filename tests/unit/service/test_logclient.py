@@ -51,12 +51,19 @@ def test_an_answer_of_a_log_is_read_strictly() -> None:
     assert parse_appended(b'{"first":3,"size":9}', 2, "log") == Appended(3, 9)
     found = parse_appended(b'{"first":3,"indices":[3,1],"size":9}', 2, "log")
     assert found == Appended(3, 9, (3, 1))
+    assert found.note == b""
+    noted = parse_appended('{"first":3,"note":"log\\n3\\nü","size":9}'.encode(), 2, "log")
+    assert (noted, noted.note) == (Appended(3, 9), "log\n3\nü".encode())
+    assert parse_appended(b'{"first":3,"note":"\\ud800","size":9}', 2, "log").note == b"?"
     for answer in (
         b'{"first":3,"indices":[3],"size":9}',
         b'{"first":3,"indices":[1,3],"size":9}',
         b'{"first":3,"indices":["3",1],"size":9}',
         b'{"first":3,"indices":7,"size":9}',
         b'{"first":true,"size":9}',
+        b'{"first":3,"note":7,"size":9}',
+        b'{"first":3,"note":null,"size":9}',
+        b'{"first":3,"notes":"","size":9}',
         b'{"first":3}',
         b"[]",
         b"",

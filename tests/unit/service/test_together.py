@@ -74,6 +74,47 @@ def test_what_was_asked_is_not_held_once_it_is_answered() -> None:
         together.stop()
 
 
+def test_several_batches_are_under_way_at_a_time_and_no_more() -> None:
+    """Two that block, each with its own; the third waits; all are finished before a stop is."""
+    served: list[list[int]] = []
+    begun, go = threading.Semaphore(0), threading.Event()
+
+    def work(numbers: Sequence[int]) -> list[int | Error]:
+        served.append(list(numbers))
+        begun.release()
+        go.wait(10)
+        return list(numbers)
+
+    together = Together(work, JOURNAL, 2, threads=2)
+    together.start()
+    first = []
+    for number in (0, 1):
+        first.append(together.ask(number))
+        assert begun.acquire(timeout=10)
+    last = [together.ask(number) for number in (2, 3, 4)]
+    assert not begun.acquire(timeout=0.05)
+    assert together.queued == 3
+    stopping = threading.Thread(target=together.stop)
+    stopping.start()
+    while (late := _late(together)) is not None:
+        last.append(late)
+        time.sleep(0.001)
+    go.set()
+    stopping.join(10)
+    assert [each.result(0) for each in first] == [0, 1]
+    assert served == [[0], [1]]
+    for each in last:
+        with pytest.raises(UnavailableError, match="stopping"):
+            each.result(0)
+
+
+def _late(together: Together[int, int]) -> Future[int] | None:
+    try:
+        return together.ask(5)
+    except UnavailableError:
+        return None
+
+
 def test_a_fault_is_noted_and_everybody_is_answered(capsys: pytest.CaptureFixture[str]) -> None:
     """What the work raises is the answer of all; the next ones are served as ever."""
     raised = iter((ValueError("a secret"), UnavailableError("the disk")))
