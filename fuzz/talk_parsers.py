@@ -14,15 +14,21 @@ from fuzz.target import Target, law
 from fuzz.world import NOW, POLICY, note, signing
 from incamera.encoding import base64_bytes, base64_text, canonical, parse_canonical
 from incamera.errors import Error
-from incamera.ids import digest
+from incamera.ids import Name, Region, digest
+from incamera.ledger.consent import Consent, open_consent
 from incamera.ledger.evidence import check_evidence
 from incamera.service.auth import open_call, sign_call
+from incamera.service.logclient import parse_appended
 from incamera.tlog import merkle
 from incamera.trigger.campaign import Campaign
 
 __all__ = ["TARGETS"]
 
 _EMPTY = digest(b"")
+_ANSWERS = (
+    canonical({"first": 3, "size": 9}),
+    canonical({"first": 3, "indices": [3, 1], "note": "a log\n9\n", "size": 9}),
+)
 _HONEST = [merkle.leaf_hash(b"entry %d" % i) for i in range(9)]
 _FORKED = [*_HONEST[:1], merkle.leaf_hash(b"another"), *_HONEST[2:]]
 _ROOTS = {size: merkle.root(_HONEST[:size]) for size in range(10)}
@@ -138,8 +144,36 @@ def _campaign(data: bytes) -> None:
         law(0 <= rule.before <= 120 and 0 <= rule.after <= 120, "out of bounds")
 
 
+@functools.cache
+def _consents() -> Sequence[bytes]:
+    consent = Consent(
+        region=Region("eu"),
+        owner=Name("ada"),
+        car=digest(b"car"),
+        purposes=(Name("driver-assistance"), Name("maps")),
+        not_before=NOW,
+        expires=NOW + 86_400,
+        parked=False,
+        nonce=world.secret("nonce", 16),
+    )
+    return [consent.seal(signing("owner"))]
+
+
+def _consent(data: bytes) -> None:
+    token = open_consent(data)
+    token.verify(signing("owner").public)
+    law(token.consent.seal(signing("owner")) == data, "another token")
+
+
+def _appended(data: bytes) -> None:
+    found = parse_appended(data, 2, "log")
+    law(not found.indices or found.indices[0] == found.first_index, "two places for one entry")
+
+
 TARGETS = (
     Target("evidence", "json", _evidences, _evidence, _refork),
     Target("call", "lines", _calls, _call, _recall),
     Target("campaign", "lines", lambda: [_CAMPAIGN], _campaign),
+    Target("consent", "json", _consents, _consent, lambda data, _: world.resign("owner", data)),
+    Target("appended", "json", lambda: [*_ANSWERS], _appended),
 )
