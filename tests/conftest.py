@@ -5,6 +5,10 @@ from __future__ import annotations
 
 import pytest
 
+import warm
+
+warm.begin()
+
 _LONGEST = "test_cut_off.py"
 _FIRST = ("journeys", "faults", "browser", "interop", "models")
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import warm
 from incamera.errors import Error
 from incamera.ledger.grant import Grant
 from incamera.ledger.state import leaf_digest
@@ -133,4 +134,5 @@ def run(folder: Path, scenes: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
+    warm.begin()
     run(Path(sys.argv[1]), sys.argv[2:])

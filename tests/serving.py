@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import warm
 from incamera.cli.found import found
 from incamera.cli.init import plan_of
 from incamera.cli.layout import Layout, Settings
@@ -97,7 +98,7 @@ class Party:
         serve = [sys.executable, "-m", "incamera", "serve", self.kind, str(self.config)]
         command = [*self.machine, *serve]
         with self.said.open("ab") as stderr:
-            self.process = subprocess.Popen(
+            self.process = warm.Popen(
                 [*command, "--json", *self.more], stdout=subprocess.PIPE, stderr=stderr
             )
         if wait:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import warm
 from incamera.recording.model import Box
 from incamera.redaction.report import read_report
 from incamera.redaction.review.corrections import Mark, read_corrections
@@ -27,13 +27,7 @@ FILM = "front <b>&\"it's.mp4"
 
 def incamera(folder: Path, *words: str) -> dict[str, Any]:
     """Run a verb with --json in ``folder``; what it said."""
-    done = subprocess.run(
-        [sys.executable, "-m", "incamera", *words, "--json"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = warm.run([sys.executable, "-m", "incamera", *words, "--json"], cwd=folder, text=True)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert isinstance(said, dict)

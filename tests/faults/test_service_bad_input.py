@@ -144,7 +144,7 @@ TWO_LENGTHS = b"POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Leng
 
 ANYBODY: list[tuple[str, bytes, int]] = [
     ("not http", b"hello\r\n\r\n", 400),
-    ("no host", b"GET /checkpoint HTTP/1.1\r\n\r\n", 400),
+    ("no host", b"GET /checkpoint HTTP/1.1" + END, 400),
     (
         "two lengths",
         TWO_LENGTHS,

@@ -23,6 +23,7 @@ from typing import Any
 
 import pytest
 
+import warm
 from incamera.car.status import gather
 from incamera.cli.agent_settings import load
 from incamera.cli.card import Card
@@ -132,7 +133,7 @@ class Car:
     def run(self, *words: str, check: bool = True) -> dict[str, Any]:
         """One command of the car's; its JSON."""
         command = [sys.executable, "-m", "incamera", "car", *words, "--json"]
-        done = subprocess.run(command, capture_output=True, timeout=120, check=False)
+        done = warm.run(command, timeout=120)
         assert done.returncode == 0 or not check, done.stderr
         told: dict[str, Any] = json.loads(done.stdout or b"{}")
         return told
@@ -149,7 +150,7 @@ class Car:
         command = [sys.executable, "-m", "incamera", "car", "run", str(self.config), "--json"]
         env = os.environ | {"NOTIFY_SOCKET": f"@incamera-test-{os.getpid()}"}
         with (self.folder / "agent.stderr").open("ab") as said:
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, env=env)
+            self.process = warm.Popen(command, stdout=subprocess.PIPE, stderr=said, env=env)
         assert self.process.stdout is not None
         assert json.loads(self.process.stdout.readline())["pid"] == self.process.pid
 

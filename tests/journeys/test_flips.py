@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import warm
 from incamera.cli.audit import run
 from incamera.cli.layout import Layout
 
@@ -21,9 +21,10 @@ MORE = 150  # in the newest bundle, which holds every entry and so every request
 
 
 def incamera(*words: str | Path) -> str:
-    done = subprocess.run([INCAMERA, *words], capture_output=True, text=True, check=False)
+    done = warm.run([INCAMERA, *words], text=True)
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    said: str = done.stdout
+    return said
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +98,7 @@ def test_the_command_ends_with_four_on_an_altered_home(home: Path, tmp_path: Pat
         copy = tmp_path / str(number)
         shutil.copytree(home, copy)
         spoil(copy)
-        done = subprocess.run([INCAMERA, "audit", "--home", copy], capture_output=True, check=False)
+        done = warm.run([INCAMERA, "audit", "--home", copy])
         assert done.returncode == 4, done.stdout
         assert b"FAILED" in done.stdout
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import av
 import pytest
 
+import warm
 from incamera.recording.sei import find
 from videos import nal_types, times
 
@@ -28,7 +28,7 @@ pytestmark = [
 
 def incamera(*words: str | Path) -> dict[str, object]:
     """Run a verb with --json; what it said."""
-    done = subprocess.run([INCAMERA, *words, "--json"], capture_output=True, text=True, check=False)
+    done = warm.run([INCAMERA, *words, "--json"], text=True)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert isinstance(said, dict)

@@ -5,6 +5,9 @@
 in its output: ``> text`` on stdout, ``2> text`` on stderr, ``>! text`` nowhere. ``drive`` is the
 sample drive, ``bad`` a TeslaCam tree with broken files. ``LAST`` stands for the longest hex word
 of the last command's stdout.
+
+A plain ``incamera ...`` is forked (``tests/warm.py``), except where a verb is used for the first
+time in all scripts; what needs a shell has one.
 """
 
 from __future__ import annotations
@@ -14,14 +17,18 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+import warm
+
 SCRIPTS = sorted((Path(__file__).parent / "scripts").glob("*.txt"))
 COMMAND = re.compile(r"(\d*)\$ (.+)")
 SERVER = re.compile(r"(&|stop) (.+)")  # see test_url
+PLAIN = re.compile(r"incamera [^$`&|;<>(){}*?~#!\\]+")  # nothing that a shell has to do
 
 
 @dataclass
@@ -50,19 +57,26 @@ def parse_lines(text: str, name: str) -> list[Step]:
     return steps
 
 
-def run(step: Step, folder: Path, last: str) -> subprocess.CompletedProcess[str]:
+def firsts(scripts: Sequence[Path]) -> set[tuple[str, int]]:
+    """Script and line where each verb is used for the first time."""
+    found: dict[str, tuple[str, int]] = {}
+    for script in scripts:
+        for step in parse_lines(script.read_text(), script.name):
+            if PLAIN.fullmatch(step.command) and step.act == "$":
+                found.setdefault(step.command.split()[1], (script.name, step.line))
+    return set(found.values())
+
+
+def run(step: Step, folder: Path, last: str, *, cold: bool) -> subprocess.CompletedProcess[str]:
+    command = step.command.replace("LAST", shlex.quote(last))
+    words = ["sh", "-c", command]
+    if PLAIN.fullmatch(command) and not cold:
+        program, *arguments = shlex.split(command)
+        words = [str(Path(sys.executable).with_name(program)), *arguments]
     environment = dict(os.environ, HOME=str(folder))
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     environment.pop("INCAMERA_HOME", None)
-    return subprocess.run(
-        ["sh", "-c", step.command.replace("LAST", shlex.quote(last))],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
+    return warm.run(words, cwd=folder, env=environment, text=True, timeout=240)
 
 
 def check(step: Step, done: subprocess.CompletedProcess[str], name: str) -> None:
@@ -81,12 +95,15 @@ def longest_hex(said: str) -> str:
     return max(re.findall(r"\b[0-9a-f]{12,64}\b", said), key=len, default="")
 
 
+FIRST = firsts(SCRIPTS)
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_a_journey_goes_as_its_script_says(script: Path, drive: Path, tmp_path: Path) -> None:
     """Every command ends with the code and says what its script expects."""
     (tmp_path / "drive").symlink_to(drive)
     last = ""
     for step in parse_lines(script.read_text(), script.name):
-        done = run(step, tmp_path, last)
+        done = run(step, tmp_path, last, cold=(script.name, step.line) in FIRST)
         check(step, done, script.name)
         last = longest_hex(done.stdout) or last

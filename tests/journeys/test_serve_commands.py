@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import warm
 from incamera.tlog.keys import generate_cosigner, generate_signer, save
 from serving import wait_for_line
 
@@ -20,7 +21,7 @@ from serving import wait_for_line
 def serve(*words: str | Path) -> subprocess.CompletedProcess[str]:
     """Run it to its end, which must come soon."""
     command = [sys.executable, "-m", "incamera", "serve", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return warm.run(command, text=True, timeout=60)
 
 
 @pytest.fixture

@@ -18,8 +18,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_scripts import Step, check, longest_hex, parse_lines, run
+from test_scripts import Step, check, firsts, longest_hex, parse_lines, run
 
+import warm
 from serving import free_ports
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +48,7 @@ class Servers:
         words[0] = str(Path(sys.executable).with_name(words[0]))
         environment = dict(os.environ, PYTHONPATH=str(ROOT))
         with tempfile.TemporaryFile() as told:
-            process = subprocess.Popen(
+            process = warm.Popen(
                 words, cwd=self.folder, env=environment, stdout=subprocess.PIPE, stderr=told
             )
             assert process.stdout is not None
@@ -83,6 +84,9 @@ def servers(tmp_path: Path) -> Iterator[Servers]:
         made.end(each)
 
 
+FIRST = firsts(SCRIPTS)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_parties_apart_do_as_the_script_says(
@@ -97,7 +101,7 @@ def test_parties_apart_do_as_the_script_says(
         elif step.act == "stop":
             servers.stop(step.command)
         else:
-            done = run(step, tmp_path, last)
+            done = run(step, tmp_path, last, cold=(script.name, step.line) in FIRST)
             check(step, done, script.name)
             last = longest_hex(done.stdout) or last
 

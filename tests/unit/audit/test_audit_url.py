@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+import warm
 from incamera.ids import digest
 from incamera.ledger import evidence
 from incamera.ledger.codec import encode
@@ -84,7 +85,7 @@ def incamera(*arguments: str | Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "incamera", "audit", *map(str, arguments)]
     environment = {k: v for k, v in os.environ.items() if k != "INCAMERA_HOME"}
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment)
+    return warm.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment)
 
 
 def run(*arguments: str | Path) -> tuple[int, str, str]:
