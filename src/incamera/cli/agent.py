@@ -82,7 +82,8 @@ def once(settings: Path, seconds: int, as_json: bool) -> None:
     """Do what there is to do, and end: for a workshop, a depot, or a timer.
 
     What nobody watched as it was recorded is not taken by this either: it needs `incamera car
-    run` while the car drives. What went wrong is said, and the exit code is that of the first.
+    run` while the car drives. What went wrong is said, and the exit code is that of the first; if
+    the time was over before all was done, it is 6: run it again.
 
     Example: incamera car once car.toml
     """
@@ -90,9 +91,13 @@ def once(settings: Path, seconds: int, as_json: bool) -> None:
     with _agent(settings) as (agent, worker):
         ending, end = _until_ended(), monotonic() + seconds
         _loop(agent, worker, ending, None, lambda: agent.idle or monotonic() > end)
+        done = agent.idle
     said = _show(settings, as_json)["worker"]
     if said.get("time", 0) >= begun and said["errors"]:
         raise SystemExit(_EXITS.get(said["errors"][0][0], Error.exit_code))
+    if not done:
+        terminal.note("it ended before all was done: nothing is lost, run it again")
+        raise SystemExit(UnavailableError.exit_code)
 
 
 @command.command("status")

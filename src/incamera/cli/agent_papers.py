@@ -20,6 +20,10 @@ from incamera.sealing.keys import SigningKey, key_id
 
 __all__ = ["consent", "exclude"]
 
+# A list that is over as it is signed would have every car of the region stop; a consent ends.
+_DAYS = click.IntRange(1, 3650)
+_NUMBER = click.IntRange(1, (1 << 53) - 1)
+
 
 @click.command("consent")
 @click.argument("card", type=click.Path(path_type=Path))
@@ -28,7 +32,9 @@ __all__ = ["consent", "exclude"]
 )
 @click.option("--region", required=True, help="The region it is for: eu, cn ...")
 @click.option("--purpose", "purposes", multiple=True, required=True, help="What for; once each.")
-@click.option("--days", default=30, show_default=True, help="How long it holds, from now.")
+@click.option(
+    "--days", type=_DAYS, default=30, show_default=True, help="It holds so long from now."
+)
 @click.option("--parked", is_flag=True, help="Also for what is recorded while the car is parked.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The token's file.")
 @terminal.json_option
@@ -74,8 +80,10 @@ def consent(
     "--keys", required=True, type=click.Path(path_type=Path), help="The operator's own folder."
 )
 @click.option("--region", required=True, help="The region it is for: eu, cn ...")
-@click.option("--number", required=True, type=int, help="One more than the last list's.")
-@click.option("--days", default=30, show_default=True, help="When the next list is due.")
+@click.option("--number", required=True, type=_NUMBER, help="One more than the last list's.")
+@click.option(
+    "--days", type=_DAYS, default=30, show_default=True, help="When the next list is due."
+)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="The list's file.")
 @terminal.json_option
 def exclude(

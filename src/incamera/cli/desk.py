@@ -199,7 +199,7 @@ _OPTIONS = (
         "--keys",
         envvar="INCAMERA_KEYS",
         type=click.Path(path_type=Path),
-        help="With --url: your own folder, made by `incamera init DIR --as reader`.",
+        help="With --url: your own folder, made by `incamera init DIR --as ROLE`.",
     ),
     click.option(
         "--policy",

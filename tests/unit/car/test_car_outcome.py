@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from agents import CAMPAIGN, AgentCar
 from incamera.car.outcome import outcome_of
 from incamera.car.process import WorkerProcess
 from incamera.car.settings import Budget
+from incamera.cli.agent import command
 from incamera.cli.agent_told import told
 from incamera.errors import InputError
 from incamera.ids import Name
@@ -176,3 +178,16 @@ def test_consent_that_ends_in_the_middle_of_a_drive_covers_what_came_before(car:
     assert "does not hold any more" in str(drive["files"])
     assert "no consent held when it was recorded" in str(drive["files"])
     assert car.clock.now() < 2**33 - DAY
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--number", "0"), ("--number", "7", "--days", "0"), ("--number", "7", "--days", "-3")],
+)
+def test_a_list_that_would_stop_the_whole_region_is_not_signed(words: tuple[str, ...]) -> None:
+    """One that is over as it is signed, or that no car would take."""
+    done = CliRunner().invoke(
+        command, ["exclude", "--keys", "op", "--region", "eu", "--out", "list", *words]
+    )
+    assert done.exit_code == 2
+    assert "is not in the range" in done.output

@@ -29,7 +29,7 @@ __all__ = ["check_erasure", "erase", "sell"]
 
 
 @click.command("erase")
-@click.argument("words", metavar="CAPSULES", nargs=-1)
+@click.argument("words", metavar="[CAPSULES]...", nargs=-1)
 @with_desk
 @click.option("--vehicle", help="Only what this vehicle recorded.")
 @click.option("--since", metavar="HOUR", help="From this hour on (UTC), such as 2026-11-21T14.")
