@@ -161,6 +161,13 @@ class Worker:
             fetch_exclusions(self._link.fetch, places.exclusions, self._link.state)
         except UnavailableError as error:
             self._done.note(error)
+        except Error as error:  # an old list, or not the operator's: somebody hides the real one
+            self._done.note(error)
+            raise WithheldError(
+                "exclusions",
+                f"who is excluded cannot be told: {error.message}",
+                hint="nothing is looked at until the operator's newest list is given out again",
+            ) from error
 
     def _ingest(self) -> None:
         settings = self._settings

@@ -253,11 +253,14 @@ def test_an_excluded_car_records_nothing(car: AgentCar) -> None:
 def test_a_list_of_exclusions_that_is_forged_or_over_its_time_is_not_believed(
     car: AgentCar,
 ) -> None:
-    """A forged one is an error, and changes nothing; after its time nobody knows, and all waits."""
+    """A forged one is not kept, and all waits, as it does after the time of the real one."""
     car.consent(expires=car.clock.now() + 5 * DAY)
     forged = Exclusions(EU, 9, car.clock.now() + DAY, frozenset()).seal(SigningKey.generate())
     car.link.forged[PATH] = forged
-    assert car.work().errors
+    done = car.work()
+    assert done.errors
+    assert done.withheld is not None
+    assert done.withheld[0] == "exclusions"
     assert not car.settings.places.exclusions.exists()
     real = Exclusions(EU, 9, car.clock.now() + 600, frozenset()).seal(car.world.operator)
     car.link.forged[PATH] = real
