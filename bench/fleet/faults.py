@@ -20,6 +20,7 @@ from bench.fleet.drive import Driver, Phase
 from bench.fleet.ground import Ground
 from bench.fleet.judge import Verdict
 from bench.fleet.rhythm import steady
+from bench.fleet.watch import tree
 
 __all__ = ["FAULTS", "FEW", "Fault", "chosen", "run", "table"]
 
@@ -47,6 +48,14 @@ def _kill(name: str) -> Callable[[Ground], None]:
         ground.parties[name].start()
 
     return act
+
+
+def _kill_hands(ground: Ground) -> None:
+    """The vault starts another itself."""
+    process = ground.parties["vault"].process
+    assert process is not None
+    for pid in tree(process.pid)[1:]:
+        os.kill(pid, signal.SIGKILL)
 
 
 def _kill_leader(ground: Ground) -> None:
@@ -122,6 +131,7 @@ def _disk(name: str) -> Callable[[Ground], bool]:
 
 FAULTS: tuple[Fault, ...] = (
     Fault("kill -9 vault", _kill("vault")),
+    Fault("kill -9 the process that admits", _kill_hands, needs=lambda g: g.plan.postgres),
     Fault("kill -9 second vault", _kill("vault-2"), needs=_has("vault-2")),
     Fault("kill -9 log (the leader)", _kill_leader),
     Fault("kill -9 the standby log", _kill_standby, needs=_has("log-2")),
