@@ -159,21 +159,13 @@ def test_an_error_comes_back_as_it_was(
 
 
 def test_no_signal_of_a_terminal_or_a_supervisor_ends_it(region: Region, hands: Hands) -> None:
-    """Not even one that comes before it can say so: it ends with who started it."""
+    """It ends with who started it, and not before."""
     before = child(hands)
     for number in (signal.SIGINT, signal.SIGTERM):
         os.kill(before, number)
     path = region.seal()
     check(region, path, admit(hands, path))
     assert child(hands) == before
-    early = _Process(hands._settings, 1)
-    os.kill(early._process.pid, signal.SIGTERM)
-    other = region.seal()
-    answers = early.admit_all([held(other)])
-    early.end(10)
-    assert isinstance(answers, list)
-    check(region, other, answers[0])
-    assert early._process.returncode == 0
 
 
 def test_who_waits_for_one_that_is_killed_is_told_and_may_ask_again(
@@ -202,10 +194,10 @@ def test_one_that_died_with_nothing_in_hand_is_replaced_unnoticed(
     region: Region, hands: Hands
 ) -> None:
     """The next batch is admitted, with no error in between."""
-    before = child(hands)
-    time.sleep(1.0)  # one that dies at once is not started again at once
-    os.kill(before, signal.SIGKILL)
-    wait_until(lambda: not alive(before))
+    process = hands._running()
+    hands._started -= 1.0  # one that dies at once is not started again at once
+    os.kill(process._process.pid, signal.SIGKILL)
+    wait_until(lambda: process.ended)
     path = region.seal()
     (answer,) = hands.admit_all([held(path)])
     check(region, path, answer)
@@ -236,40 +228,24 @@ def _asked(process: _Process) -> None:
         process.admit_all([])
 
 
-def test_while_the_log_is_away_it_says_so_and_then_goes_on(
-    region: Region, settings: VaultSettings
-) -> None:
-    """It cannot open its vault: 503, and no end of it; with the log back it admits."""
-    made, path = Hands(settings, 2), region.seal()
-    region.parties["log"].kill()
-    try:
-        made.start()
-        for _ in range(2):
-            with pytest.raises(UnavailableError):
-                made.admit_all([held(path)])
-        before = child(made)
-        region.parties["log"].start()
-        check(region, path, admit(made, path))
-        assert child(made) == before
-    finally:
-        made.stop()
-    with pytest.raises(UnavailableError, match="stopping"):
-        made.admit_all([held(path)])
-
-
 def test_a_fault_in_it_is_a_line_of_the_journal_and_503(
     region: Region, settings: VaultSettings, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """What no capsule is, is no reason for anybody to wait for ever; nothing is quoted."""
+    """What no capsule is, is no reason for anybody to wait for ever; nothing is quoted.
+
+    And a signal that comes before it can say that it hears none is not heard.
+    """
     process = _Process(settings, 1)
+    os.kill(process._process.pid, signal.SIGTERM)
     answer = process.admit_all([Source("a secret")])  # type: ignore[arg-type]
     assert isinstance(answer, UnavailableError)
     path = region.seal()
     found = process.admit_all([held(path)])
     assert isinstance(found, list)
     check(region, path, found[0])
-    process._free.get().send_bytes(b"no pickle")
-    process._process.wait(20)
+    (link := process._free.get()).send_bytes(b"no pickle")
+    assert process._process.wait(20) == 0
+    link.close()
     said = capfd.readouterr().err
     faults = [json.loads(line) for line in said.splitlines()]
     assert [each["error"] for each in faults] == ["AttributeError", "UnpicklingError"]
@@ -387,21 +363,32 @@ def test_killed_it_leaves_no_orphan_and_asked_to_end_it_finishes(
     assert "Traceback" not in vault.log()
 
 
-def test_it_keeps_to_the_addresses_that_the_log_declares_while_it_runs(
-    region: Region, settings: VaultSettings, tmp_path: Path
-) -> None:
-    """Nothing was declared and it connects; a list without the log, and soon it does not."""
+@pytest.fixture
+def elsewhere(region: Region, settings: VaultSettings, tmp_path: Path) -> Iterator[Hands]:
+    """Of another vault, with a folder of its own; started while the log is away."""
     made = Hands(replace(settings, home=tmp_path / "home"), 2)
-    try:
-        first = region.seal()
-        check(region, first, admit(made, first))
-        _declare(region, [region.urls[name] for name in WITNESSES])
-        path = region.seal()
-        said = _until_refused(made, path)
-        assert vars(said)["code"] == "residency"
-        _declare(region, [region.urls[name] for name in (*WITNESSES, "log")])
-    finally:
-        made.stop()
+    region.parties["log"].kill()
+    made.start()
+    yield made
+    made.stop()
+    with pytest.raises(UnavailableError, match="stopping"):
+        made.admit_all([])
+
+
+def test_while_the_log_is_away_it_says_so_then_goes_on_and_keeps_to_what_the_log_declares(
+    region: Region, elsewhere: Hands
+) -> None:
+    """503 while it cannot open its vault; then it connects until a list leaves the log out."""
+    before, path = child(elsewhere), region.parties["vault"].config
+    with pytest.raises(UnavailableError):
+        elsewhere.admit_all([Source(path)])
+    region.parties["log"].start()
+    path = region.seal()
+    check(region, path, admit(elsewhere, path))
+    assert child(elsewhere) == before
+    _declare(region, [region.urls[name] for name in WITNESSES])
+    said = _until_refused(elsewhere, region.seal())
+    assert vars(said)["code"] == "residency"
 
 
 def _until_refused(hands: Hands, path: Path) -> PolicyError:
