@@ -19,6 +19,7 @@ While nobody watches no consent holds: what is recorded then is found, and never
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -38,7 +39,7 @@ from incamera.car.withheld import WithheldError
 from incamera.car.work import ready
 from incamera.clock import Clock, monotonic
 from incamera.encoding import canonical
-from incamera.errors import Error
+from incamera.errors import Error, UnavailableError
 from incamera.ledger.state import State
 
 __all__ = ["Agent"]
@@ -91,7 +92,18 @@ class Agent:
         return self._age + int(self._now() - self._began)
 
     def look(self) -> Moment:
-        """Once: what the car does, what is in the folder, and what follows from it."""
+        """Once: what the car does, what is in the folder, and what follows from it.
+
+        After one that failed (a full disk, say), nobody knows what came into being meanwhile: it
+        counts as found, or a drive's film would be taken for parked footage, and removed.
+        """
+        try:
+            return self._look()
+        except Error:
+            self._watcher.missed()
+            raise
+
+    def _look(self) -> Moment:
         moment = self._drive.look()
         unsure = self._leap.look()
         if unsure and self._state.time and self._worker.read_log_since():
@@ -170,6 +182,7 @@ class Agent:
 
     def _withhold(self) -> None:
         """Say of what is quiet and had no consent that nothing becomes of it."""
+        by_reason: dict[str, list[str]] = {}
         for file in self._diary.open():
             if file.settled and not file.consent and file.origin != "parked":
                 why = (
@@ -177,7 +190,9 @@ class Agent:
                     if file.origin == "drive"
                     else "nobody watched as it was recorded: whether a consent held is not known"
                 )
-                self._diary.became([file.path], "withheld", why)
+                by_reason.setdefault(why, []).append(file.path)
+        for why, paths in by_reason.items():  # thousands, where a full stick comes: one commit
+            self._diary.became(paths, "withheld", why)
 
     def _wanted(self) -> bool:
         groups = len(ready(self._diary.open()))
@@ -241,8 +256,12 @@ class Agent:
         )
 
     def trouble(self, error: Error) -> None:
-        """Something went wrong in a look; it is said in ``status``, and tried again."""
+        """Something went wrong in a look; it is said in ``status``, and tried again.
+
+        Unless the disk is full: then the agent watches on, and its journal alone has it.
+        """
         document = {**self._heard.written, "v": 1, "failed": [error.message]}
         if document != self._heard.written:
-            durable.write(self._settings.places.heard, canonical(document), mode=0o600)
-            self._heard.written = document
+            with contextlib.suppress(UnavailableError):
+                durable.write(self._settings.places.heard, canonical(document), mode=0o600)
+                self._heard.written = document

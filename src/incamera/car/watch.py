@@ -79,6 +79,10 @@ class Watcher:
         elif self._parked_since == float("inf"):
             self._parked_since = self._now()
 
+    def missed(self) -> None:
+        """Told that a look failed: what is new at the next one came while nobody saw it."""
+        self._known = False
+
     def look(self, drive: int, age: int, consent: Held) -> Seen:
         """Go through the folder once.
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +18,10 @@ from incamera.car.process import WorkerProcess
 from incamera.car.settings import Budget
 from incamera.cli.agent import command
 from incamera.cli.agent_told import told
-from incamera.errors import InputError
+from incamera.errors import InputError, UnavailableError
 from incamera.ids import Name
 from incamera.ingest import Summary, ingest_recordings
-from videos import bottomless
+from videos import bottomless, film
 from world import DAY, quick_folder
 
 
@@ -191,3 +192,26 @@ def test_a_list_that_would_stop_the_whole_region_is_not_signed(words: tuple[str,
     )
     assert done.exit_code == 2
     assert "is not in the range" in done.output
+
+
+def test_a_full_disk_does_not_turn_a_drive_into_parked_footage(car: AgentCar) -> None:
+    """The agent goes on; what it could not note down is found later, and never removed."""
+    film(car.folder / "a.mp4")
+    car.drives(1)
+    stamp = car.clock.now()
+    os.utime(car.folder / "a.mp4", (stamp, stamp))
+    path = (car.folder / "a.mp4").rename(car.stick / "a.mp4")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))  # Python ignores SIGXFSZ
+    try:
+        with pytest.raises(UnavailableError) as caught:
+            car.later(40)
+        car.agent.trouble(caught.value)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    car.parks()
+    found = car.agent._diary.file("a.mp4")
+    assert found is not None
+    assert found.origin == "found"
+    car.later(700)
+    assert path.exists()
