@@ -273,7 +273,7 @@ def main(descriptors: Sequence[str]) -> None:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     journal = Journal("vault", SystemClock())
-    journal.adopt("asyncio")
+    journal.adopt("")  # whatever library warns: asyncio, the database's, the queue's
     try:
         _work([Connection(int(each)) for each in descriptors], journal)
     except Error as error:
