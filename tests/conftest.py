@@ -3,26 +3,51 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 import warm
 
 warm.begin()
 
-_LONGEST = "test_cut_off.py"
-_FIRST = ("journeys", "faults", "browser", "interop", "models")
+_LANES = (
+    ("test_cut_off.py", "faults"),
+    ("test_url.py", "test_car.py", "browser", "interop", "models"),
+    ("journeys",),
+)
+"""What takes long, in thirds that take about as long: files and folders, in their order."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that start processes and wait: at the end nobody else would work.
+    """Each worker begins with tests that start processes and wait, and has short ones at its end.
 
-    Before all others the one that takes minutes: there one worker has all of its module, whose
-    machines are cut off once, and others take from the far end of what that worker has left.
+    pytest-xdist deals the list out in equal runs, one for each worker; who is done takes from the
+    far end of what another has left, and so nobody waits for a minute's journey begun last.
     """
+    lanes: list[list[pytest.Item]] = [[] for _ in _LANES]
+    short: list[pytest.Item] = []
+    for item in items:
+        place = _place(item)
+        (short if place is None else lanes[place[0]]).append(item)
+    for lane in lanes:
+        lane.sort(key=lambda item: _place(item) or (0, 0))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    runs = [[each for lane in lanes[n::workers] for each in lane] for n in range(workers)]
+    left = len(items)
+    for number, run in enumerate(runs):
+        share = left // (workers - number)
+        more = max(0, share - len(run)) if number < workers - 1 else len(short)
+        run.extend(short[:more])
+        del short[:more]
+        left -= len(run)
+    items[:] = [each for run in runs for each in run]
 
-    def place(item: pytest.Item) -> int:
-        if item.path.name == _LONGEST:
-            return 0
-        return 1 if any(f"tests/{each}/" in str(item.path) for each in _FIRST) else 2
 
-    items.sort(key=place)
+def _place(item: pytest.Item) -> tuple[int, int] | None:
+    """The lane of a test, and where in it."""
+    for number, names in enumerate(_LANES):
+        for at, name in enumerate(names):
+            if name in item.path.parts:
+                return number, at
+    return None
