@@ -13,13 +13,19 @@ witness are :mod:`incamera.tlog.remote`, the log for its vault is :class:`LogCli
 :func:`sign_call` signs what the vault is asked.
 """
 
-from incamera.service.auth import sign_call
-from incamera.service.log import open_log
-from incamera.service.logclient import LogClient
-from incamera.service.run import serve
-from incamera.service.trustee import open_trustee
-from incamera.service.vault import open_vault
-from incamera.service.witness import open_witness
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from incamera.service.auth import sign_call
+    from incamera.service.log import open_log
+    from incamera.service.logclient import LogClient
+    from incamera.service.run import serve
+    from incamera.service.trustee import open_trustee
+    from incamera.service.vault import open_vault
+    from incamera.service.witness import open_witness
 
 __all__ = [
     "LogClient",
@@ -30,3 +36,20 @@ __all__ = [
     "serve",
     "sign_call",
 ]
+
+_WHERE = {
+    "LogClient": "logclient",
+    "open_log": "log",
+    "open_trustee": "trustee",
+    "open_vault": "vault",
+    "open_witness": "witness",
+    "serve": "run",
+    "sign_call": "auth",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imported when it is asked for (PEP 562): a client of a vault needs no server."""
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)

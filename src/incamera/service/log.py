@@ -25,6 +25,7 @@ from incamera.service.auth import Token
 from incamera.service.guard import Pool, read_body
 from incamera.service.journal import Journal
 from incamera.service.leader import Candidate, Folder, StandbyError
+from incamera.service.logclient import tell_appended
 from incamera.service.meters import gauge
 from incamera.service.public import KINDS, publish, read_public
 from incamera.service.sequencer import Sequencer
@@ -176,7 +177,7 @@ def log_app(writer: Writer, public: Path, token: Token) -> Starlette:
     async def add(request: Request) -> Response:
         token.check(request.headers.get("authorization", ""))
         body = await read_body(request, MAX_ADD)
-        return answer_json(_told(await asyncio.wrap_future(writer.add(_entries(body)))))
+        return answer_json(tell_appended(await asyncio.wrap_future(writer.add(_entries(body)))))
 
     async def refresh(request: Request) -> Response:
         token.check(request.headers.get("authorization", ""))
@@ -233,16 +234,6 @@ async def _standby(request: Request, error: Exception) -> Response:
     if error.leader is not None:
         answer.headers[LEADER] = error.leader
     return answer
-
-
-def _told(appended: Appended) -> dict[str, Any]:
-    """As :func:`incamera.service.logclient.parse_appended` takes it."""
-    said: dict[str, Any] = {"first": appended.first_index, "size": appended.size}
-    if appended.indices:
-        said["indices"] = appended.indices
-    if appended.note:
-        said["note"] = appended.note.decode("utf-8")
-    return said
 
 
 def _entries(body: bytes) -> list[bytes]:

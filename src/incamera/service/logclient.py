@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import stamina
 
@@ -24,7 +24,7 @@ from incamera.tlog.log import Appended
 from incamera.tlog.remote import HttpFetch
 from incamera.wire import Answer, Client
 
-__all__ = ["LogClient", "open_log_client", "parse_appended"]
+__all__ = ["LogClient", "open_log_client", "parse_appended", "tell_appended"]
 
 _MAX_ANSWER = 1 << 21  # 65,536 indices
 _PATIENCE = 5.0
@@ -169,6 +169,16 @@ class LogClient:
         """The answer, and who gave it."""
         answer = self._send("POST", path, body)
         return answer.body, f"{self._clients[0].where}/{path}"
+
+
+def tell_appended(appended: Appended) -> dict[str, Any]:
+    """What a log answers; :func:`parse_appended` takes it back."""
+    said: dict[str, Any] = {"first": appended.first_index, "size": appended.size}
+    if appended.indices:
+        said["indices"] = appended.indices
+    if appended.note:
+        said["note"] = appended.note.decode("utf-8")
+    return said
 
 
 def parse_appended(answer: bytes, count: int, where: str) -> Appended:

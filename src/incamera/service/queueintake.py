@@ -7,7 +7,6 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any
 
 from nats.aio.client import Client as Nats
 from nats.aio.msg import Msg
@@ -27,6 +26,7 @@ from incamera.encoding import canonical
 from incamera.errors import Error, InputError, IntegrityError, UnavailableError
 from incamera.service.auth import Token
 from incamera.service.journal import Journal
+from incamera.service.logclient import tell_appended
 from incamera.service.queue import MAC, Names, Thread, connected, holds, mac_of, silent
 from incamera.service.settings_queue import QueueSettings
 from incamera.tlog import tile
@@ -130,9 +130,7 @@ class QueueIntake:
             return
         try:
             appended = await asyncio.wrap_future(add(_entries(msg.data)))
-            said: dict[str, Any] = {"first": appended.first_index, "size": appended.size}
-            if appended.indices:
-                said["indices"] = list(appended.indices)
+            said = tell_appended(appended)
         except UnavailableError:
             await msg.nak(delay=1)
             return

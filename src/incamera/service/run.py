@@ -76,8 +76,8 @@ def serve(
     """
     _check_tls(listen)
     settle_in()
+    journal.adopt("")  # whatever library warns: asyncio, the database's, the queue's
     journal.adopt("uvicorn.error")
-    journal.adopt("asyncio")
     guarded = Guard(app, journal)
     config = _config(guarded, listen)
     place = _bind(listen)
