@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+import warm
 from agents import AgentCar, Ticks
 from incamera.car.drive import DriveWatch
 from incamera.car.exclusion import Exclusions
@@ -323,7 +324,7 @@ def test_a_worker_that_cannot_begin_says_so_and_ends_in_peace(tmp_path: Path) ->
     (tmp_path / "stick").mkdir()
     (tmp_path / "drive").write_text("parked\n")
     words = (sys.executable, "-m", "incamera", "car", "once", str(file), "--seconds", "50")
-    done = subprocess.run([*words, "--json"], capture_output=True, check=False, timeout=60)
+    done = warm.run([*words, "--json"], timeout=60)
     assert done.returncode == 3, done.stderr
     assert done.stderr.decode().splitlines() == [
         f"incamera: error: {tmp_path / 'car' / 'signing.key'}: no such key file"
