@@ -177,7 +177,8 @@ def test_a_tree_of_another_root_and_files_that_are_gone_give_nothing() -> None:
         assert ahead.files(300, right, asked) == {}
     ahead = Ahead()
     _told(ahead, 300, 10)
-    damaged = ahead.files(300, checkpoint(310), lambda path: fetch(path)[:-1] + b"\0")
+    flipped = lambda path: fetch(path)[:-1] + bytes([fetch(path)[-1] ^ 1])  # noqa: E731
+    damaged = ahead.files(300, checkpoint(310), flipped)
     assert damaged == {}
 
 
