@@ -80,8 +80,9 @@ def test_a_stopped_worker_whose_agent_is_killed_is_not_left_behind() -> None:
         "from incamera.car.settings import Budget\n"
         f"w = WorkerProcess([sys.executable, '-c', {BUSY!r}], Budget(nice=0, share=1))\n"
         "w.start(send_only=False)\n"
-        "time.sleep(0.1)\n"
-        "w.pace()\n"
+        "while not w._stopped:\n"  # for the first hundredth of each period it may run
+        "    time.sleep(0.05)\n"
+        "    w.pace()\n"
         "print(w._process.pid, flush=True)\n"
         "time.sleep(60)\n"
     )
