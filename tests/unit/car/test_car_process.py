@@ -75,10 +75,11 @@ def test_a_worker_is_stopped_for_its_share_and_while_the_machine_is_busy() -> No
 def test_a_stopped_worker_whose_agent_is_killed_is_not_left_behind() -> None:
     """The kernel continues and hangs up a stopped group that nobody is left for."""
     agent = (
-        "import sys, time\n"
+        "import signal, sys, time\n"
         "from incamera.car.process import WorkerProcess\n"
         "from incamera.car.settings import Budget\n"
         f"w = WorkerProcess([sys.executable, '-c', {BUSY!r}], Budget(nice=0, share=1))\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"  # a suite under nohup ignores it
         "w.start(send_only=False)\n"
         "while not w._stopped:\n"  # for the first hundredth of each period it may run
         "    time.sleep(0.05)\n"
