@@ -340,7 +340,7 @@ def _share(act: Callable[[T], Error | None], items: Sequence[T]) -> list[Error |
 
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
-    """Kept: to start eight threads takes longer than to sync eight files."""
+    """Kept, so that no batch waits for threads to be started."""
     return ThreadPoolExecutor(2 * _AT_ONCE, "durable")
 
 
