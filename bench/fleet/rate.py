@@ -45,12 +45,12 @@ def at_most(driver: Driver, seconds: float) -> dict[str, Any]:
         most = max(most, phase.rate)
     best: Phase | None = None
     rate = most * 0.95
-    for _ in range(6):
+    for _ in range(8):
         phase = noted(driver.run(f"steady {rate:.0f}/s", steady(rate, seconds)), wanted=rate)
         if held(phase, rate):
             best = phase
             break
-        rate *= 0.85
+        rate *= 0.92
     found = {"tries": tries, "most_per_s": round(most, 1)}
     if best is None:
         return {**found, "capsules_per_s": 0.0, "p99_ms": None}

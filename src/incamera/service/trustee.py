@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -138,7 +137,7 @@ def trustee_app(
             body = await read_body(request, _MAX_ASKED)
         with asked.passed():
             wanted = await work.run(GrantRequest.parse, body)
-            grant = await asyncio.wrap_future(decisions.ask(wanted))
+            grant = await decisions.answer(wanted)
         return Response(grant.envelope, media_type="application/json", headers=_PRIVATE)
 
     async def accuse(request: Request) -> Response:

@@ -8,7 +8,6 @@ lies in a file; how many may do so at a time, and so how much, is bounded.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import secrets
 from collections.abc import Callable, Sequence
@@ -38,6 +37,9 @@ _SHORT = 1 << 18
 
 BATCHES = 2
 """Batches at a time: one lies with the disk while the other is with the log."""
+_LEAST = 48
+"""Capsules that make a second batch worth its while: what a batch costs whatever is in it
+(PostgreSQL, log, witnesses: some 45 ms of a loaded processor) is then a third of its work."""
 _TOGETHER = 256
 """Capsules admitted in one go; more wait for the next."""
 
@@ -87,7 +89,9 @@ class Incoming:
         self._admit_all = admit_all
         self._disk = Pool(threads=4, waiting=64)
         self._short, self._long = Gate(256), Gate(32)
-        self.waiting: Together[Arrived, bytes] = Together(self._admit, journal, _TOGETHER, BATCHES)
+        self.waiting: Together[Arrived, bytes] = Together(
+            self._admit, journal, _TOGETHER, threads=BATCHES, least=_LEAST
+        )
         for left in self._folder.glob("*.capsule"):  # by a process that died
             left.unlink(missing_ok=True)
 
@@ -98,7 +102,7 @@ class Incoming:
             with contextlib.ExitStack() as stack:
                 arrived = await self._read(request, largest, place, stack)
                 try:
-                    return await asyncio.wrap_future(self.waiting.ask(arrived))
+                    return await self.waiting.answer(arrived)
                 except Error as error:
                     self._door.back(arrived.header, arrived.size, error)
                     raise
@@ -108,7 +112,7 @@ class Incoming:
 
     async def admit(self, place: Path, header: Header, size: int) -> bytes:
         """The whole capsule that lies at ``place``, admitted; its receipt. It stays there."""
-        return await asyncio.wrap_future(self.waiting.ask(Arrived(header, size, place)))
+        return await self.waiting.answer(Arrived(header, size, place))
 
     async def _read(
         self, request: Request, largest: int, place: Path, stack: contextlib.ExitStack

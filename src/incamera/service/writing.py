@@ -2,7 +2,6 @@
 """Routes into the log, and into the vault."""
 
 # Annotations are read by FastAPI while the routes are made: they are values here, not texts.
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
@@ -71,7 +70,7 @@ def _add_entries(app: FastAPI, keep: Keep) -> None:
         with waiting.passed():
             body = await read_body(request, _MAX_ENTRY)
             await writes.run(decode, body, "submitted entry")  # rubbish waits for nobody
-            index = await asyncio.wrap_future(keep.entries.ask(body))
+            index = await keep.entries.answer(body)
         return answer_json({"index": index}, 201)
 
     app.add_api_route(

@@ -109,6 +109,102 @@ def test_several_batches_are_under_way_at_a_time_and_no_more() -> None:
             each.result(0)
 
 
+def test_a_second_batch_begins_only_with_enough_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside one that is under way; once that has ended, whatever waits is done at once."""
+    monkeypatch.setattr("incamera.service.together._PATIENCE", 60.0)
+    served: list[list[int]] = []
+    begun, go = threading.Semaphore(0), threading.Semaphore(0)
+
+    def work(numbers: Sequence[int]) -> list[int | Error]:
+        served.append(list(numbers))
+        begun.release()
+        go.acquire(timeout=10)
+        return list(numbers)
+
+    together = Together(work, JOURNAL, 4, threads=2, least=3)
+    together.start()
+    asked = [together.ask(0)]
+    assert begun.acquire(timeout=10)
+    asked += [together.ask(number) for number in (1, 2)]
+    assert not begun.acquire(timeout=0.02)
+    asked.append(together.ask(3))
+    assert begun.acquire(timeout=10)
+    asked += [together.ask(number) for number in (4, 5)]
+    assert not begun.acquire(timeout=0.02)
+    go.release()
+    assert not begun.acquire(timeout=0.02)
+    go.release()
+    assert begun.acquire(timeout=10)
+    go.release()
+    assert [each.result(10) for each in asked] == [*range(6)]
+    assert served == [[0], [1, 2, 3], [4, 5]]
+    together.stop()
+
+
+def test_nobody_waits_for_long_beside_a_slow_batch() -> None:
+    """A tenth of a second, and the few that wait are a batch after all."""
+    go, slow = threading.Event(), threading.Event()
+
+    def work(numbers: Sequence[int]) -> list[int | Error]:
+        if 0 in numbers:
+            slow.set()
+            go.wait(10)
+        return list(numbers)
+
+    together = Together(work, JOURNAL, 4, threads=2, least=3)
+    together.start()
+    first = together.ask(0)
+    assert slow.wait(10)
+    began = time.monotonic()
+    assert together.ask(1).result(5) == 1
+    assert time.monotonic() - began >= 0.09
+    assert not first.done()
+    go.set()
+    assert first.result(10) == 0
+    together.stop()
+
+
+def test_coroutines_are_answered_too() -> None:
+    """Each with its own answer or error; one that went away holds up nobody."""
+
+    def work(numbers: Sequence[int]) -> list[int | Error]:
+        return [InputError("odd") if number % 2 else number * 10 for number in numbers]
+
+    async def several() -> list[object]:
+        tasks = [asyncio.create_task(together.answer(number)) for number in range(5)]
+        await asyncio.sleep(0)
+        tasks[2].cancel()
+        together.start()
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    together = Together(work, JOURNAL, 4)
+    found = asyncio.run(several())
+    assert [str(each) for each in found] == ["0", "odd", "", "odd", "40"]
+    together.stop()
+
+
+def test_a_loop_that_is_closed_keeps_nobody_from_an_answer() -> None:
+    """Who waited there is gone; who waits elsewhere is answered."""
+    begun, go = threading.Event(), threading.Event()
+
+    def work(numbers: Sequence[int]) -> list[int | Error]:
+        begun.set()
+        go.wait(10)
+        return list(numbers)
+
+    async def hasty() -> None:
+        task = asyncio.create_task(together.answer(1))
+        await asyncio.to_thread(begun.wait, 10)
+        task.cancel()
+
+    together = Together(work, JOURNAL, 4)
+    together.start()
+    asyncio.run(hasty())
+    go.set()
+    assert together.ask(2).result(10) == 2
+    together.stop()
+
+
 def _late(together: Together[int, int]) -> Future[int] | None:
     try:
         return together.ask(5)
