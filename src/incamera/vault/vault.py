@@ -93,7 +93,11 @@ class Vault:
         self._clock = clock
         self._blobs: Blobs = blobs or FileBlobs(home / "blobs")
         self._index: Index = index or SqliteIndex(home / "index.db")
-        self._reading = Reading(home / "state.db", fetch, log.policy, clock)
+        try:
+            self._reading = Reading(home / "state.db", fetch, log.policy, clock)
+        except BaseException:  # a damaged file; who tries again opens the index again
+            self._index.close()
+            raise
         self._state = self._reading.state
         self._account = Account(self._reading, self._index, self._blobs)
         #: Guards the reading of the log and what is made of it.

@@ -24,7 +24,7 @@ from incamera.cli.own.certificate import check_certificate
 from incamera.cli.own.meant import Meant
 from incamera.cli.own.proofs import open_proof
 from incamera.clock import FixedClock, SystemClock
-from incamera.errors import InputError, IntegrityError
+from incamera.errors import InputError, IntegrityError, UnavailableError
 from incamera.ids import Digest, Name, Region, digest
 from incamera.ledger.consent import Consent
 from incamera.ledger.entries import CapsuleEntry
@@ -311,6 +311,24 @@ def test_a_sold_car_records_and_delivers_nothing_more(owner: Owner, root: Path) 
     assert (code, again["entries"], len(again["erased"]["erased"])) == (0, [], 3)
     assert owner("list")[1]["drives"] == []
     assert _run(["audit", "--home", str(root)]) == 0
+
+
+def test_a_sale_that_was_cut_short_is_certified_whole(
+    owner: Owner, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It dies once all is erased, before there is a certificate: the same words write it."""
+
+    def dies(desk: object, names: object) -> None:
+        raise UnavailableError(f"the power: {desk} {names}")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("incamera.cli.own.ending.make_certificate", dies)
+        assert owner("sell", "--erase-all")[0] == 6
+    assert owner("list")[1]["drives"] == []
+    code, again = owner("sell", "--erase-all")
+    assert (code, again["entries"], len(again["erased"]["erased"])) == (0, [], 3)
+    certificate = again["erased"]["certificate"]
+    assert owner("check-erasure", certificate)[0] == 0
 
 
 def test_selling_withdraws_the_tokens_that_lie_in_the_car(owner: Owner, root: Path) -> None:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from incamera.errors import InputError, IntegrityError
+from incamera.errors import Error, InputError, IntegrityError
 from incamera.ids import Digest, digest
 from incamera.ledger.codec import encode
 from incamera.ledger.entries import ErasureEntry
 from incamera.sealing.capsule import read_capsule
 from incamera.tlog import FolderFetch
 from incamera.vault import FileBlobs, RefusedError, Vault
+from incamera.vault.sqlite import SqliteIndex
 from world import World, quick_folder
 
 
@@ -70,6 +71,26 @@ def test_a_lost_database_is_made_again(quick: Path, lost: tuple[str, ...]) -> No
     drop(world, *lost)
     assert list(vault_of(world).find()) == before
     assert sorted(row.status for row in before) == ["erased", "kept", "kept"]
+
+
+def test_a_state_that_is_damaged_is_refused_and_the_index_let_go(
+    quick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server tries again each second: connections that were left open would use up all."""
+    world = World(quick)
+    vault_of(world).close()
+    drop(world, "state.db")
+    (world.home / "vault" / "state.db").write_bytes(b"no database " * 100)
+    closed, close = list[SqliteIndex](), SqliteIndex.close
+
+    def noted(index: SqliteIndex) -> None:
+        closed.append(index)
+        close(index)
+
+    monkeypatch.setattr(SqliteIndex, "close", noted)
+    with pytest.raises(Error, match=r"state\.db"):
+        vault_of(world)
+    assert len(closed) == 1
 
 
 def test_a_lost_blob_is_listed_and_can_come_back(quick: Path) -> None:

@@ -16,7 +16,7 @@ from incamera.cli.desk import Desk, with_desk
 from incamera.cli.layout import Layout
 from incamera.cli.own.certificate import check_certificate, make_certificate
 from incamera.cli.own.erasing import erase as log_erasure
-from incamera.cli.own.kept import owned, pick_owned
+from incamera.cli.own.kept import ended, owned, pick_owned
 from incamera.cli.own.meant import Meant
 from incamera.cli.own.selling import car_key, consent_of, given_to, plan_sale, withdraw
 from incamera.cli.own.times import day
@@ -182,8 +182,9 @@ def sell(
             for each in sale.elsewhere
         ),
     ]
-    if erase_all and (names := [row.digest for row in owned(desk)]):
-        document["erased"], more = _erase(desk, names, "sold the car", None)
+    # With what was ended before: a sale that was interrupted is certified whole by the next one.
+    if erase_all and (names := {*(row.digest for row in owned(desk)), *ended(desk)}):
+        document["erased"], more = _erase(desk, sorted(names), "sold the car", None)
         lines += more
     terminal.result(document, lines, as_json)
 

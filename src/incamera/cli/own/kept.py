@@ -17,7 +17,7 @@ from incamera.ledger.rows import Requested
 from incamera.ledger.state import State
 from incamera.vault import Row
 
-__all__ = ["Drive", "Read", "drives", "owned", "pick_owned", "reads_of"]
+__all__ = ["Drive", "Read", "drives", "ended", "owned", "pick_owned", "reads_of"]
 
 
 @dataclass(frozen=True, slots=True)
