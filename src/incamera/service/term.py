@@ -25,7 +25,7 @@ from typing import Any
 import asyncpg  # type: ignore[import-untyped]
 
 from incamera.clock import monotonic
-from incamera.errors import UnavailableError
+from incamera.errors import Error, UnavailableError
 from incamera.tlog.storage import Tree
 
 __all__ = ["Session", "Term", "open_session"]
@@ -152,6 +152,8 @@ async def open_session(database: str, seconds: float) -> AsyncIterator[Session]:
     }
     try:
         connection = await asyncpg.connect(database, timeout=seconds, server_settings=settings)
+    except Error:  # an address that is not the region's: an OSError too, and no outage
+        raise
     except _ERRORS as error:
         raise _silent(error) from error
     session = Session(connection, seconds)

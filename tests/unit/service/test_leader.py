@@ -21,7 +21,7 @@ import pytest
 from engines import Engine, postgres
 from incamera import durable
 from incamera.clock import FixedClock
-from incamera.errors import InputError, IntegrityError, UnavailableError
+from incamera.errors import InputError, IntegrityError, PolicyError, UnavailableError
 from incamera.service.journal import Journal
 from incamera.service.sequencer import Sequencer
 from incamera.service.settings_leader import LeaderSettings
@@ -33,6 +33,7 @@ from incamera.tlog.checkpoint import Checkpoint
 from incamera.tlog.deciding import Led, adopt, mark
 from incamera.tlog.note import split_note
 from incamera.tlog.storage import Tree
+from incamera.wire import egress
 from world import quick_folder
 from world_tlog import ORIGIN, START, LogWorld, check_log, log_world
 
@@ -415,3 +416,18 @@ def test_a_leader_has_its_password_from_a_file_as_a_vault_has(tmp_path: Path) ->
     (tmp_path / "pgpass").chmod(0o644)
     with pytest.raises(InputError, match="other users"):
         LeaderSettings.take(read_table(file))
+
+
+def test_a_database_at_an_address_that_is_not_declared_is_said_to_be_that() -> None:
+    """Not that it does not answer: the operator would look for an outage."""
+
+    async def try_it() -> None:
+        async with open_session("postgresql://10.9.8.7/log", LEASE):
+            pass
+
+    egress.guard(list)
+    try:
+        with pytest.raises(PolicyError, match=r"10\.9\.8\.7"):
+            asyncio.run(try_it())
+    finally:
+        egress.guard(None)
