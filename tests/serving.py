@@ -111,7 +111,7 @@ class Party:
             told = json.loads(wait_for_line(self.process, 60))
         except AssertionError as error:
             raise AssertionError(f"{self.config.name}: {error}\n{self.log()}") from error
-        assert told["url"] == self.url, told
+        assert told.get("url") == self.url, f"{told}\n{self.log()}"
 
     def kill(self) -> None:
         """As a power cut: SIGKILL."""

@@ -21,16 +21,19 @@ from bench.fleet.crowd import EU
 from bench.fleet.drive import Driver
 from bench.fleet.fleet import Ready
 from bench.fleet.stored import stored
+from incamera.errors import UnavailableError
 from incamera.ids import Digest
 from incamera.ledger.codec import encode
 from incamera.ledger.entries import CapsuleEntry
 from incamera.sealing.keys import SigningKey
 from incamera.service.auth import Token
 from incamera.service.logclient import LogClient
+from incamera.wire import Client
 
 __all__ = ["grow"]
 
 _AT_ONCE = 5_000
+_PATIENCE = 900.0
 _COLUMNS = (
     *("digest", "capsule_id", "status", "at", "owner", "vehicle", "hour", "duration"),
     *("expires", "bytes", "cameras", "tags", "purposes"),
@@ -92,7 +95,24 @@ async def _fill(ready: Ready, size: int) -> int:
         await connection.close()
     for each in ready.vaults:
         each.start()
+        _until_ready(each.url)
     return there
+
+
+def _until_ready(url: str) -> None:
+    """It reads what was put into the log first: a million entries take it a minute or two."""
+    began = time.monotonic()
+    with Client(url, seconds=60.0, attempts=1) as vault:
+        while True:
+            try:
+                vault.get("readyz", limit=1 << 16)
+            except UnavailableError:
+                if time.monotonic() - began > _PATIENCE:
+                    raise
+                time.sleep(0.5)
+            else:
+                print(f"  the vault was ready after {time.monotonic() - began:.0f} s", flush=True)
+                return
 
 
 def _row(ready: Ready, name: bytes, at: int) -> tuple[Any, ...]:

@@ -92,18 +92,26 @@ class Database:
             )
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
-            with self.transaction():
-                self._found(schema, version)
+            # Without a lock where nothing has to be written: another process may be reading a
+            # million entries on, in one transaction.
+            if self._made() != (version, _APPLICATION):
+                with self.transaction():
+                    self._found(schema, version)
+
+    def _made(self) -> tuple[int, int]:
+        """Version and application that the file says."""
+        pragmas = (self.one("PRAGMA user_version"), self.one("PRAGMA application_id"))
+        version, application = (int(each[0]) for each in pragmas if each is not None)
+        return version, application
 
     def _found(self, schema: str, wanted: int) -> None:
-        version = self.one("PRAGMA user_version")
-        application = self.one("PRAGMA application_id")
-        if version == (0,) and application == (0,) and self.one("PRAGMA schema_version") == (0,):
+        version, application = self._made()
+        if (version, application) == (0, 0) and self.one("PRAGMA schema_version") == (0,):
             for statement in schema.split(";\n"):
                 self._connection.execute(statement)
             self._connection.execute(f"PRAGMA application_id = {_APPLICATION}")
             self._connection.execute(f"PRAGMA user_version = {wanted}")
-        elif version != (wanted,) or application != (_APPLICATION,):
+        elif (version, application) != (wanted, _APPLICATION):
             raise IntegrityError(
                 f"{self.where}: not a state of this version",
                 hint="move the file away: the state is read again from the log",

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from pathlib import Path
 from typing import Any
 
@@ -423,3 +425,13 @@ def test_a_file_that_is_no_state_is_refused_without_harm(tmp_path: Path) -> None
         State(path)
     with pytest.raises(UnavailableError):
         State(tmp_path / "missing" / "state.db")
+
+
+def test_a_state_is_opened_while_another_process_is_reading_on(tmp_path: Path) -> None:
+    """A million entries are one transaction of a minute: a vault that starts meanwhile starts."""
+    path = tmp_path / "state.db"
+    with contextlib.closing(State(path)) as busy, busy.transaction():
+        began = time.monotonic()
+        with contextlib.closing(State(path)) as state:
+            assert state.size == 0
+        assert time.monotonic() - began < 20  # SQLite gives up after 30
