@@ -22,7 +22,7 @@ from incamera.service.settings_queue import QueueSettings
 from incamera.tlog import LogReader, Policy, Proof, Witnessed, tile
 from incamera.tlog.log import Appended
 from incamera.tlog.remote import HttpFetch
-from incamera.wire import Answer, Client
+from incamera.wire import Answer, Client, MissingError
 
 __all__ = ["LogClient", "open_log_client", "parse_appended", "tell_appended"]
 
@@ -65,8 +65,22 @@ class _Fetches:
         self._turns = turns
 
     def __call__(self, path: str) -> bytes:
-        """The file at ``path``, from the first that has it."""
-        return self._turns.ask(lambda at: self._fetches[at](path))
+        """The file at ``path``, from the first that answers: all serve the files of one folder.
+
+        That a file is not there is an answer too. Tiles that have grown since are asked for all
+        the time; if each of them waited for one that is frozen, nobody would be admitted.
+        """
+
+        def get(at: int) -> bytes | MissingError:
+            try:
+                return self._fetches[at](path)
+            except MissingError as error:
+                return error
+
+        found = self._turns.ask(get)
+        if isinstance(found, MissingError):
+            raise found
+        return found
 
     def close(self) -> None:
         """Let go of the connections."""

@@ -76,6 +76,9 @@ class Session:
         #: When the server answered last. Read by any thread.
         self._heard = monotonic()
         self.over = asyncio.Event()
+        # A process that slept past its lease learns of it here, not when it asks next: until then
+        # it would take what is meant for who leads by now.
+        connection.add_termination_listener(lambda _: self.over.set())
 
     async def ask(self, sql: str, *values: object) -> Any:
         """The first row; :class:`UnavailableError`, and the session is over, if that fails."""

@@ -20,7 +20,7 @@ import pytest
 
 from engines import Engine, postgres
 from incamera import durable
-from incamera.clock import FixedClock
+from incamera.clock import FixedClock, monotonic
 from incamera.errors import InputError, IntegrityError, PolicyError, UnavailableError
 from incamera.service.journal import Journal
 from incamera.service.sequencer import Sequencer
@@ -416,6 +416,26 @@ def test_a_leader_has_its_password_from_a_file_as_a_vault_has(tmp_path: Path) ->
     (tmp_path / "pgpass").chmod(0o644)
     with pytest.raises(InputError, match="other users"):
         LeaderSettings.take(read_table(file))
+
+
+def test_a_session_that_the_server_ended_is_over_before_anything_is_asked(
+    database: Engine,
+) -> None:
+    """A process that slept past its lease takes no message as the leader that it is no more."""
+
+    async def ended() -> float:
+        async with open_session(database.url, 60.0) as session:
+            row = await session.ask("SELECT pg_backend_pid() AS pid")
+            other = await asyncpg.connect(database.url)
+            await other.execute(f"SELECT pg_terminate_backend({row['pid']})")
+            began = monotonic()
+            await asyncio.wait_for(session.over.wait(), 10)
+            await other.close()
+            with pytest.raises(UnavailableError):
+                await session.ask("SELECT 1")
+            return monotonic() - began
+
+    assert asyncio.run(ended()) < 5.0  # the next word was due after 20
 
 
 def test_a_database_at_an_address_that_is_not_declared_is_said_to_be_that() -> None:

@@ -3,15 +3,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import http.server
+import socket
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from incamera.clock import monotonic
 from incamera.errors import InputError, UnavailableError
-from incamera.service.logclient import parse_appended
+from incamera.service.auth import Token
+from incamera.service.logclient import LogClient, parse_appended
 from incamera.service.settings_queue import QueueSettings
 from incamera.service.toml import read_table
 from incamera.tlog.log import Appended
+from incamera.wire import MissingError
+from world_tlog import log_world
 
 
 def taken(tmp_path: Path, text: str) -> QueueSettings | None:
@@ -44,6 +54,38 @@ def test_a_queue_section_that_is_wrong_is_refused(tmp_path: Path, text: str) -> 
     """By the name of its key; no secret stands in a URL."""
     with pytest.raises(InputError, match="queue"):
         taken(tmp_path, f"[queue]\n{text}\n")
+
+
+@contextlib.contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """A log's public files over HTTP; its URL."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_file_that_is_not_there_is_not_asked_of_one_that_is_frozen(tmp_path: Path) -> None:
+    """Partial tiles grow and go: if each cost the patience with a frozen leader, nobody came in."""
+    (tmp_path / "public").mkdir()
+    (tmp_path / "public" / "checkpoint").write_bytes(b"a note")
+    policy = log_world(tmp_path / "log").policy
+    with serving(tmp_path / "public") as good:
+        frozen = socket.create_server(("127.0.0.1", 0))  # takes a connection, and answers nothing
+        urls = [f"http://127.0.0.1:{frozen.getsockname()[1]}", good]
+        log = LogClient(urls, Token("s" * 32), policy, seconds=1.0)
+        with contextlib.closing(log), frozen:
+            with pytest.raises(MissingError):
+                log.fetch("tile/0/000.p/3")  # the first call finds out who is frozen
+            began = monotonic()
+            for _ in range(3):
+                with pytest.raises(MissingError):
+                    log.fetch("tile/0/000.p/3")
+            assert log.fetch("checkpoint") == b"a note"
+            assert monotonic() - began < 0.9  # less than one wait for the frozen one
 
 
 def test_an_answer_of_a_log_is_read_strictly() -> None:
