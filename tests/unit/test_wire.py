@@ -81,6 +81,16 @@ def test_more_than_the_limit_is_not_read(server: Server) -> None:
         client.get("a", limit=100)
 
 
+def test_why_there_is_nothing_may_be_longer_than_what_was_asked_for(server: Server) -> None:
+    """A partial tile has 32 bytes; that it is gone is an error of its own. Bounded all the same."""
+    server.behave = lambda handler: answer(handler, 404, b"x" * 5_000)
+    with Client(server.url, attempts=1) as client, pytest.raises(MissingError):
+        client.get("tile/0/000.p/1", limit=32)
+    server.behave = lambda handler: answer(handler, 404, b"x" * (1 << 16) + b"x")
+    with Client(server.url, attempts=1) as client, pytest.raises(UnavailableError, match="more"):
+        client.get("tile/0/000.p/1", limit=32)
+
+
 def test_a_compressed_body_is_not_inflated(server: Server) -> None:
     """Nor by what it sends without having been asked for."""
     bomb = gzip.compress(b"0" * (1 << 24))
