@@ -129,6 +129,11 @@ def _disk(name: str) -> Callable[[Ground], bool]:
     return lambda ground: name in ground.disks
 
 
+def _blobs(ground: Ground) -> bool:
+    """Capsules lie on a disk that can be filled, and not in a bucket."""
+    return _disk("blobs")(ground) and not ground.plan.s3
+
+
 FAULTS: tuple[Fault, ...] = (
     Fault("kill -9 vault", _kill("vault")),
     Fault("kill -9 the process that admits", _kill_hands, needs=lambda g: g.plan.postgres),
@@ -146,7 +151,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("S3 slow (1 s a piece), 10 s", _wire("slow", 10, "s3"), 10, _has("s3")),
     Fault("S3 cut off, 30 s", _wire("cut", 30, "s3"), 30, _has("s3")),
     Fault("disk slow: 200 ms an fsync, 10 s", _slow(200, 10), 10, lambda g: g.slowness is not None),
-    Fault("disk full: blobs, 10 s", _full("blobs", 10), 10, _disk("blobs")),
+    Fault("disk full: blobs, 10 s", _full("blobs", 10), 10, _blobs),
     Fault("disk full: log, 10 s", _full("log", 10), 10, _disk("log")),
     Fault("cut 30 s: vaults from the log", _wire("cut", 30, "log"), 30, _has("log")),
     Fault(

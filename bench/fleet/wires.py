@@ -107,7 +107,19 @@ class Wires:
         return wire
 
     def close(self) -> None:
-        """Let go."""
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._loop.stop)
+        """Let go, once."""
+        if self._loop.is_closed():
+            return
+        with contextlib.suppress(TimeoutError):
+            asyncio.run_coroutine_threadsafe(_all_ended(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
+        self._loop.close()
+
+
+async def _all_ended() -> None:
+    """What is being carried is dropped; or each would say that nobody waited for it."""
+    carrying = asyncio.all_tasks() - {asyncio.current_task()}
+    for each in carrying:
+        each.cancel()
+    await asyncio.gather(*carrying, return_exceptions=True)
