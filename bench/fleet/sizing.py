@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many of what for how many cars: the table of docs/operating/outgrowing.md, from costs.
 
-``python -m bench.fleet.sizing --vault-ms 3.5 ...`` prints it for other costs than those measured.
+``python -m bench.fleet.sizing --vault-ms 1.8 ...`` prints it for other costs than those measured.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ FLEETS = (10_000, 200_000, 1_000_000, 10_000_000)
 class Costs:
     """What one capsule costs. CPU as `make bench-fleet` prints it, at 64 and more in a batch."""
 
-    vault_ms: float = 3.5
+    vault_ms: float = 1.8
     log_ms: float = 0.06
-    log_batch_ms: float = 40.0  # of each batch: decided, written, cosigned, read by the vaults
+    log_batch_ms: float = 15.0  # of each batch: decided, written, signed, submitted, published
     witness_batch_ms: float = 3.0
-    database_ms: float = 0.2
+    database_ms: float = 0.15
     follow_ms: float = 0.075  # to read one entry of the log: each vault and trustee, every entry
     row_bytes: float = 650.0  # of the catalogue, with its indexes
     log_bytes: float = 500.0  # of the log, with its tiles
@@ -34,7 +34,7 @@ class Costs:
     peak: float = 10.0  # times the mean
     use: float = 0.7  # of a core, at the peak
     days: float = 30.0  # until a capsule expires
-    batches: float = 10.0  # of the log, a second: when it is busy they grow, not their number
+    batches: float = 15.0  # of the log, a second: when it is busy they grow, not their number
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,8 @@ def size(cars: int, costs: Costs) -> Size:
         ("catalogue", _bytes(held * costs.row_bytes)),
         ("log, a year", _bytes(cars * costs.a_day * 365 * costs.log_bytes)),
         ("into the vaults at the peak", _bytes(peak * costs.blob_bytes * 8, "bit/s")),
+        ("read by each car, a day", _bytes(86_400 * mean / logs * costs.log_bytes)),
+        ("read by all cars", _bytes(cars * mean / logs * costs.log_bytes * 8, "bit/s")),
     )
     return Size(cars, logs, vaults, cells)
 
