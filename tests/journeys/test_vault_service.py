@@ -18,8 +18,10 @@ from typing import Any
 import pytest
 
 from incamera.ids import digest
+from incamera.ledger.extract import Extract, open_statement
 from incamera.sealing.capsule import read_capsule
 from incamera.sealing.keys import SigningKey
+from incamera.service.schemas import ExtractSaid
 from incamera.wire import BusyError, RefusedError
 from serving import Region, free_ports, region
 from world import quick_folder
@@ -185,6 +187,23 @@ def test_an_exclusion_set_by_an_operator_rules_from_then_on(parties: Region) -> 
     assert [each["sha256"] for each in said] == [digest(text), digest(b"")]
     assert {each["by"] for each in said} == {"token"}
     assert operator(parties, "POST", "/operator/sweep") == {"v": 1, "orphans": 0, "announced": 0}
+
+
+def test_an_extract_is_served_to_anybody_who_asks_rightly(parties: Region) -> None:
+    """The founding, for a car that is enrolled or not; each parameter once, and nothing else."""
+    status, _, body = call(parties, "GET", "/extract?car=nobody&owner=nobody&since=0")
+    assert status == 200
+    ExtractSaid.model_validate_json(body)
+    extract = Extract.parse(body, "extract")
+    statement, envelope = open_statement(extract.statement, "extract")
+    envelope.verify(SigningKey.load(parties.home.vault / "signing.key").public)
+    assert statement.indices[0] == 0
+    for query in (
+        *("", "car=a&owner=b", "car=a&owner=b&since=-1", "car=a&owner=b&since=1&more=2"),
+        *("car=a&owner=b&since=0&since=0", "car=A%20b&owner=b&since=0", "car=&owner=b&since=0"),
+    ):
+        assert call(parties, "GET", f"/extract?{query}")[0] == 400, query
+    assert call(parties, "GET", "/extract?car=a&owner=b&since=999999")[0] == 503
 
 
 def test_head_is_answered_where_get_is(parties: Region) -> None:

@@ -127,6 +127,26 @@ class Queries:
         row = self._database.one("SELECT at FROM leaves WHERE leaf = ?", bytes.fromhex(leaf))
         return None if row is None else int(row[0])
 
+    def concerning(
+        self, car: str, owner: str, since: int, until: int, *, founded: int, count: int
+    ) -> list[int]:
+        """Where entries from ``since`` to ``until`` stand that ``car`` of ``owner`` must know of.
+
+        As :func:`incamera.ledger.extract.concerns` says, and in effect; with all of the founding,
+        the first ``founded`` entries. Ascending, ``count`` at most.
+        """
+        who = "role = 'trustee' OR (role = 'car' AND name = ?1) OR (role = 'owner' AND name = ?2)"
+        sql = (
+            f"SELECT at FROM (SELECT 0 AS at UNION SELECT since FROM parties WHERE {who} "  # noqa: S608
+            f"UNION SELECT until FROM parties WHERE {who} UNION SELECT at FROM epochs "
+            "UNION SELECT at FROM documents UNION SELECT at FROM destroyed "
+            "UNION SELECT at FROM addresses UNION SELECT at FROM withdrawals WHERE owner = ?2 "
+            "UNION SELECT since FROM parties WHERE since < ?6) "
+            "WHERE at >= ?3 AND at < ?4 ORDER BY at LIMIT ?5"
+        )
+        rows = self._database.rows(sql, (car, owner, since, until, count, founded))
+        return [int(row[0]) for row in rows]
+
     # Who
 
     def party(self, role: Role, name: str) -> Party | None:

@@ -84,6 +84,11 @@ class State(Queries):
     def frontier(self) -> Frontier:
         """The compact range of all entries applied, as a copy."""
         raw = self._meta("frontier") or b""
+        if len(raw) != HASH * self.size.bit_count():
+            raise IntegrityError(
+                f"{self._database.where}: holds what concerns one car, not a whole log",
+                hint="move the file away: the state is read again from the log",
+            )
         return Frontier(self.size, tuple(raw[i : i + 32] for i in range(0, len(raw), 32)))
 
     @property

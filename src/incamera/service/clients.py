@@ -32,6 +32,7 @@ __all__ = ["Pieces", "Told", "TrusteeClient", "VaultClient"]
 _SMALL = 1 << 16
 _PAGE = 1 << 23
 _EVIDENCE = MAX_BATCH * (1 << 18)
+_EXTRACT = 1 << 25
 _GRANT = 1 << 20
 _RECEIPT = 1 << 18
 _WHOLE = 1 << 50
@@ -97,6 +98,11 @@ class VaultClient:
                 raise InputError(f"{where}: trustees are URLs by name")
             named = {parse_name(name, f"{where}: trustee"): url for name, url in trustees.items()}
             return Told(parse_name(value["region"], where), log, named)
+
+    def extract(self, car: Name, owner: Name, since: int) -> bytes:
+        """``GET /extract``: what of the log concerns a car; unchecked."""
+        query: dict[str, str | int] = {"car": car, "owner": owner, "since": since}
+        return self._client.get("extract", limit=_EXTRACT, query=query)
 
     def rows(self, **having: str | None) -> list[Row]:
         """``GET /capsules``, page by page; ``having``: as the vault's catalogue takes it."""

@@ -22,7 +22,7 @@ from incamera.wire import egress
 
 __all__ = ["AbroadError", "Inside", "hold_to_region"]
 
-_PUBLIC = ("/region", "/entries", "/healthz", "/readyz", "/openapi.json", "/metrics")
+_PUBLIC = ("/region", "/extract", "/entries", "/healthz", "/readyz", "/openapi.json", "/metrics")
 """What is public, or says nothing of what the vault keeps: for callers anywhere."""
 _READS = ("/evidence", "/bundle")
 """Calls that read with a body; every other call with one brings something in."""

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "Evidence",
+    "ExtractSaid",
     "Indexed",
     "OperatorStatus",
     "Page",
@@ -51,6 +52,23 @@ class RegionSaid(_Exactly):
     region: str
     log: str = Field(description="URL of the log, for readers.")
     trustees: dict[str, str] = Field(description="URL of each trustee, by name.")
+
+
+class ProvenEntry(_Exactly):
+    """A log entry, and its inclusion proof."""
+
+    entry: Base64
+    proof: list[Base64]
+
+
+class ExtractSaid(_Exactly):
+    """What of the log concerns one car."""
+
+    v: Literal[1]
+    note: str = Field(description="The checkpoint that all of it stands under, cosigned.")
+    statement: Base64 = Field(description="The vault's signed word that nothing is missing.")
+    consistency: list[Base64] = Field(description="Proof from the tree of `since` to the note's.")
+    entries: list[ProvenEntry] = Field(description="At the statement's indices, in that order.")
 
 
 class Indexed(_Exactly):

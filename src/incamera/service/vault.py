@@ -21,6 +21,7 @@ from incamera.service.api import api, close
 from incamera.service.callers import Callers
 from incamera.service.chores import Chores
 from incamera.service.door import CarDoor
+from incamera.service.extracts import Extracts, add_extract
 from incamera.service.hands import Hands
 from incamera.service.journal import Journal
 from incamera.service.keep import Keep
@@ -100,10 +101,13 @@ def open_vault(settings: VaultSettings, clock: Clock, journal: Journal) -> FastA
         }
     )
     desk = Operators(keep, settings.home / "excluded", journal)
-    return vault_app(keep, Chores(journal, _EVERY, *acts), standing, desk)
+    extracts = Extracts(settings.home / "state.db", log.fetch, policy, key)
+    return vault_app(keep, Chores(journal, _EVERY, *acts), standing, desk, extracts)
 
 
-def vault_app(keep: Keep, chores: Chores, standing: Standing, desk: Operators) -> FastAPI:
+def vault_app(
+    keep: Keep, chores: Chores, standing: Standing, desk: Operators, extracts: Extracts
+) -> FastAPI:
     """The app; it starts and stops ``chores``, and the threads that admit and submit."""
 
     @contextlib.asynccontextmanager
@@ -119,11 +123,13 @@ def vault_app(keep: Keep, chores: Chores, standing: Standing, desk: Operators) -
         for each in works:
             await anyio.to_thread.run_sync(each.stop)
         keep.vaults.close()
+        extracts.close()
 
     app = api(lifespan)
     add_writing(app, keep)
     add_uploads(app, keep)
     add_reading(app, keep)
+    add_extract(app, extracts)
     add_operators(app, desk)
     add_standing(app, standing)
     close(app)
