@@ -34,6 +34,10 @@ class Costs:
     peak: float = 10.0  # times the mean
     use: float = 0.7  # of a core, at the peak
     days: float = 30.0  # until a capsule expires
+    looks: float = 48.0  # of a car at its log, a day; at one of 16 it reads bundles whole
+    extract_ms: float = 1.5
+    extract_bytes: float = 2_000.0
+    bundles_bytes: float = 300_000.0
     batches: float = 15.0  # of the log, a second: when it is busy they grow, not their number
 
 
@@ -61,6 +65,7 @@ def size(cars: int, costs: Costs) -> Size:
     held = cars * costs.a_day * costs.days
     writer = _batched(share, costs.log_batch_ms, costs.log_ms, costs)
     witness = _batched(share, costs.witness_batch_ms, 0.0, costs)
+    read = costs.extract_bytes + costs.bundles_bytes / 16
     cells = (
         ("capsules a second, mean", _number(mean)),
         ("at the peak", _number(peak)),
@@ -78,8 +83,11 @@ def size(cars: int, costs: Costs) -> Size:
         ("catalogue", _bytes(held * costs.row_bytes)),
         ("log, a year", _bytes(cars * costs.a_day * 365 * costs.log_bytes)),
         ("into the vaults at the peak", _bytes(peak * costs.blob_bytes * 8, "bit/s")),
-        ("read by each car, a day", _bytes(86_400 * mean / logs * costs.log_bytes)),
-        ("read by all cars", _bytes(cars * mean / logs * costs.log_bytes * 8, "bit/s")),
+        (
+            "extracts for cars, cores",
+            _number(cars * costs.looks / 86_400 * costs.extract_ms / 1000),
+        ),
+        ("read by all cars", _bytes(cars * costs.looks / 86_400 * read * 8, "bit/s")),
     )
     return Size(cars, logs, vaults, cells)
 

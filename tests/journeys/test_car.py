@@ -121,11 +121,11 @@ class Car:
         plan = PartyPlan(role, Name(role), Name("private"), "DE", "", None)
         return make_party(place, plan, CLOCK)
 
-    def configure(self, more: str = "") -> None:
-        """The settings' file."""
+    def configure(self, more: str = "", top: str = "") -> None:
+        """The settings' file; ``top``: keys of no section, ``more``: of ``[disk]``, or sections."""
         self.config.write_text(
             f'home = "{self.home}"\nowner = "owner"\nwatch = "{self.stick}"\nzones = ""\n'
-            f'vault = "{self.link.url}"\nlog = "{self.region.urls["log"]}"\nquiet = 2\n'
+            f'vault = "{self.link.url}"\nlog = "{self.region.urls["log"]}"\nquiet = 2\n{top}'
             f'[drive]\nfile = "{self.says}"\nstale = 0\n'
             f"[work]\nnice = 0\nshare = 100\nevery = 1\n[disk]\nfree = 0\n{more}"
         )
@@ -220,6 +220,22 @@ def event_of(drive: Path) -> Path:
     return next(here for here, names in walk(drive) if "event.json" in names)
 
 
+def test_a_car_reads_what_concerns_it_or_all_of_its_log(car: Car) -> None:
+    """By extracts it keeps the vault's word; not to go on from one to the whole is said."""
+    once = ("once", str(car.config), "--seconds", "30")
+    size = LogReader(car.region.fetch(), car.region.policy).checkpoint().checkpoint.size
+    assert car.run(*once)["log"]["entries"] == size
+    assert [each.name for each in (car.home / "extracts").iterdir()] == [f"0-{size}.dsse"]
+    car.configure(top='reads = "log"\n')
+    refused = car.run(*once, check=False)
+    assert "not a whole log" in str(refused), refused
+    for path in car.home.glob("state.db*"):
+        path.unlink()
+    assert car.run(*once)["log"]["entries"] == size
+    car.configure(top='reads = "some"\n')
+    assert "'extract' or 'log'" in str(car.run(*once, check=False))
+
+
 def test_a_drive_reaches_the_vault_through_a_cut_link_and_killed_agents(
     car: Car, drive: Path
 ) -> None:
@@ -244,6 +260,7 @@ def test_a_drive_reaches_the_vault_through_a_cut_link_and_killed_agents(
     time.sleep(max(0.0, CUT - (time.monotonic() - cut)))
     car.link.cut, car.link.breaks = False, None
     wait_for(lambda: car.status()["spool"].get("sent"))
+    wait_for(lambda: not car.status()["withheld"]["files_waiting"])
     wait_for(lambda: not car.status()["spool"]["capsules"])
     status = car.run("status", str(car.config))
     assert status["spool"]["last_receipt"] is not None

@@ -47,6 +47,8 @@ __all__ = ["Agent"]
 _AGE = "age"
 _WALL = "wall"
 _MONTH = 30 * 86_400  # seconds of watching
+_IDLE = 30
+"""Times ``every``: how seldom the log is looked at while there is nothing to do."""
 
 
 @dataclass
@@ -219,7 +221,7 @@ class Agent:
             return
         every = self._settings.budget.every
         unread = not self._state.time or self._leap.unsure
-        if not (wanted or unread or now - worker.ended > 10 * every):
+        if not (wanted or unread or now - worker.ended > _IDLE * every):
             return
         worker.start(send_only=send_only)
         self._due = now + every + secrets.randbelow(1 + 250 * every) / 1000

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from incamera.cli.agent_settings import CarFile
@@ -11,6 +11,7 @@ from incamera.cli.join import POLICY
 from incamera.clock import Clock
 from incamera.errors import InputError
 from incamera.ledger.follower import Follower
+from incamera.ledger.sparse import SparseFollower, SparseState
 from incamera.ledger.state import State
 from incamera.sealing.keys import SigningKey
 from incamera.service.clients import VaultClient
@@ -40,7 +41,8 @@ class HttpLink:
         """:class:`InputError` if no tlog-policy is pinned in the car's folder."""
         self._file, self._clock = file, clock
         self.policy = pinned_policy(file)
-        self.state = State(file.settings.places.state)
+        path = file.settings.places.state
+        self.state = State(path) if file.reads == "log" else SparseState(path)
         self._vault = VaultClient(file.vault, key, clock, ca=file.ca)
 
     @cached_property
@@ -49,8 +51,14 @@ class HttpLink:
         return HttpFetch(self._file.log or self._vault.region().log, ca=self._file.ca)
 
     def follow(self) -> int:
-        """Read the log to its present checkpoint; its witness time."""
-        follower = Follower(LogReader(self.fetch, self.policy), self.state, self._clock)
+        """Read the log, or what of it concerns this car, to its checkpoint; its witness time."""
+        reader, told = LogReader(self.fetch, self.policy), self._file.settings
+        follower = Follower(reader, self.state, self._clock)
+        if isinstance(self.state, SparseState):
+            ask = partial(self._vault.extract, told.vehicle, told.owner)
+            follower = SparseFollower(
+                *(reader, self.state, self._clock, ask), car=told.vehicle, owner=told.owner
+            )
         return follower.follow().time(self.policy)
 
     def admit(self, path: Path) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from incamera.car.settings import Budget, CarSettings, DriveSource, Places, Room
 from incamera.cli.card import read_card
@@ -32,6 +33,8 @@ class CarFile:
     vault: str  # URL
     log: str  # URL, or empty: the one that the vault names
     ca: Path | None
+    reads: Literal["extract", "log"] = "extract"
+    """What of the log: what the vault shows to concern this car, or all of it."""
 
 
 def load(file: Path) -> CarFile:
@@ -70,7 +73,11 @@ def load(file: Path) -> CarFile:
         geofence=_geofence(parts["geofence"]),
     )
     vault, log = _url(table, "vault"), _url(table, "log", "")
-    found = CarFile(settings, vault, log, table.optional_file("ca"))
+    reads = table.text("reads", "extract")
+    if reads not in ("extract", "log"):
+        raise InputError(f"{table.where('reads')} is 'extract' or 'log'")
+    whole: Literal["extract", "log"] = "log" if reads == "log" else "extract"
+    found = CarFile(settings, vault, log, table.optional_file("ca"), whole)
     for each in (table, *parts.values()):
         each.done()
     return found
