@@ -29,7 +29,10 @@ from incamera.tlog import merkle, tile
 from incamera.tlog.policy import Witnessed
 from incamera.tlog.reader import LogReader
 
-__all__ = ["SparseFollower", "SparseState"]
+__all__ = ["STATEMENTS", "SparseFollower", "SparseState"]
+
+STATEMENTS = "extracts.jsonl"
+"""Beside the state: each statement that was believed, or refuted, a line."""
 
 _LOOKS, _SELDOM = 2, 16
 """Bundles of 256 entries, some 125 kB each, read whole at one visit of so many."""
@@ -176,8 +179,7 @@ class SparseFollower(Follower):
     def _keep(self, said: Statement, data: bytes) -> None:
         """For whoever finds later that something was left out: it is the vault's signed word."""
         if self.state.path is not None and said.since < said.size:
-            folder = durable.folder(self.state.path.parent / "extracts", 0o700)
-            durable.write(folder / f"{said.since}-{said.size}.dsse", data, mode=0o600)
+            durable.append(self.state.path.with_name(STATEMENTS), data)
 
     def _look(self, reader: LogReader, said: Statement) -> None:
         """Read some bundles whole; :class:`IntegrityError` if something was left out of them."""
@@ -191,8 +193,8 @@ class SparseFollower(Follower):
                 if index not in said.indices and self._matters(index, entry):
                     raise IntegrityError(
                         f"the vault left out log entry {index}, which concerns this car",
-                        hint=f"its signed statement extracts/{said.since}-{said.size}.dsse says "
-                        "that there is none: keep it, show it to an auditor",
+                        hint=f"the last line of {STATEMENTS} in the car's folder is its signed "
+                        "word that there is none: keep it, show it to an auditor",
                     )
 
     def _matters(self, index: int, entry: bytes) -> bool:

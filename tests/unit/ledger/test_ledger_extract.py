@@ -17,7 +17,7 @@ from incamera.ledger.codec import encode
 from incamera.ledger.entries import CampaignEntry, CapsuleEntry, EpochEntry, WithdrawEntry
 from incamera.ledger.extract import Extract, Proven, Statement, open_statement
 from incamera.ledger.follower import Follower
-from incamera.ledger.sparse import SparseFollower, SparseState
+from incamera.ledger.sparse import STATEMENTS, SparseFollower, SparseState
 from incamera.ledger.state import State
 from incamera.sealing.keys import OpeningKey, SigningKey
 from incamera.service.extracts import Extracts
@@ -265,8 +265,10 @@ def test_attack_a_vault_leaves_out_what_concerns_a_car(ground: Ground) -> None:
     assert ground.car.size == since
     ground.visit(3)  # another bundle: nothing is found
     assert ground.car.party("trustee", "is") is not None
-    [lie] = (world.home / "extracts").glob(f"{since}-*.dsse")
-    said, envelope = open_statement(lie.read_bytes(), "evidence")
+    first, *lies = (world.home / STATEMENTS).read_bytes().splitlines()
+    assert open_statement(first, "evidence")[0].size == since
+    assert len(lies) == 2
+    said, envelope = open_statement(lies[0], "evidence")
     envelope.verify(world.vault.public)
     assert said.since <= at < said.size
     assert at not in said.indices
