@@ -86,7 +86,13 @@ class Visitor:
         self._given = policy_text
         self._processes = processes
 
-    def visit(self, datasets: Sequence[Path] = (), advance: Advance | None = None) -> Visit:
+    def visit(
+        self,
+        datasets: Sequence[Path] = (),
+        advance: Advance | None = None,
+        *,
+        extracts: Sequence[Path] = (),
+    ) -> Visit:
         """Go there, and report all that is and was found; the checks are those of a full audit.
 
         :class:`UnavailableError` if the log does not answer, or another visit is under way: what
@@ -98,7 +104,7 @@ class Visitor:
                 return self._frozen(kept[0])
             note = self._remote("checkpoint")
             text = self._policy()
-            return self._visit(note, text, datasets, advance)
+            return self._visit(note, text, datasets, extracts, advance)
 
     def _policy(self) -> bytes:
         kept = self.folder / "policy"
@@ -111,7 +117,12 @@ class Visitor:
         return kept.read_bytes()
 
     def _visit(
-        self, note: bytes, text: bytes, datasets: Sequence[Path], advance: Advance | None
+        self,
+        note: bytes,
+        text: bytes,
+        datasets: Sequence[Path],
+        extracts: Sequence[Path],
+        advance: Advance | None,
     ) -> Visit:
         policy, findings = Policy.parse(text), Findings()
         known = self._known(policy)
@@ -143,6 +154,7 @@ class Visitor:
             fetch,
             text,
             datasets=datasets,
+            extracts=extracts,
             processes=self._processes,
             advance=_named(advance, "reading"),
             tiles=FolderFetch(self.public),

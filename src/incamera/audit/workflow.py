@@ -18,6 +18,7 @@ from incamera.audit.reading import Advance, forked, read_entries
 from incamera.audit.reads import ReadCheck
 from incamera.audit.report import Demand, Findings, Report
 from incamera.audit.residency import check_residency
+from incamera.audit.statements import check_statements
 from incamera.audit.tiles import TileCheck
 from incamera.audit.verdicts import check_verdicts
 from incamera.clock import Clock
@@ -39,6 +40,7 @@ def audit(
     public: Path | None = None,
     blobs: Path | None = None,
     datasets: Sequence[Path] = (),
+    extracts: Sequence[Path] = (),
     earlier: Sequence[bytes] = (),
     processes: int = 1,
     advance: Advance | None = None,
@@ -47,9 +49,10 @@ def audit(
 
     ``policy_text``: the ``tlog-policy`` to judge by, best kept from an earlier visit. ``public``:
     the folder behind ``fetch``, where the auditor has it: then each file in it is accounted for.
-    ``blobs``: the vault's folder of capsules. ``datasets``: paths of manifests. ``earlier``:
-    checkpoint notes from an earlier visit or from somebody else, which the log must extend.
-    ``processes``: how many to use for a long log in a folder. ``advance`` is told how far it got.
+    ``blobs``: the vault's folder of capsules. ``datasets``: paths of manifests. ``extracts``:
+    paths of what cars kept of what their vault told them. ``earlier``: checkpoint notes from an
+    earlier visit or from somebody else, which the log must extend. ``processes``: how many to use
+    for a long log in a folder. ``advance`` is told how far it got.
 
     What is wrong comes back as findings; only a broken auditor (no room for its temporary
     database) raises. A log that moves on meanwhile is read again, up to three times: what an
@@ -61,6 +64,7 @@ def audit(
         public=public,
         blobs=blobs,
         datasets=datasets,
+        extracts=extracts,
         earlier=earlier,
         processes=processes,
         advance=advance,
@@ -82,6 +86,7 @@ class Scope:
     public: Path | None = None
     blobs: Path | None = None
     datasets: Sequence[Path] = ()
+    extracts: Sequence[Path] = ()
     earlier: Sequence[bytes] = ()
     processes: int = 1
     advance: Advance | None = None
@@ -249,4 +254,6 @@ def _check_content(
     for path in scope.datasets:
         counts["datasets checked"] += 1
         check_dataset(path, memory, reads, findings)
+    for path in scope.extracts:
+        counts["extracts checked"] += check_statements(path, memory, findings)
     return demands

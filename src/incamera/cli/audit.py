@@ -25,7 +25,13 @@ def processes() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def run(paths: Layout, *, policy: Path | None = None, datasets: Sequence[Path] = ()) -> Report:
+def run(
+    paths: Layout,
+    *,
+    policy: Path | None = None,
+    datasets: Sequence[Path] = (),
+    extracts: Sequence[Path] = (),
+) -> Report:
     """Audit what lies below ``paths``: the public folder, and capsules where they are at hand."""
     blobs = paths.vault / "blobs"
     fetch = FolderFetch(paths.public)
@@ -44,6 +50,7 @@ def run(paths: Layout, *, policy: Path | None = None, datasets: Sequence[Path] =
             public=paths.public,
             blobs=blobs if blobs.is_dir() or (paths.root / "home.toml").exists() else None,
             datasets=datasets,
+            extracts=extracts,
             processes=processes(),
             advance=lambda done, total: advance(done, total, None),
         )
@@ -115,6 +122,12 @@ def told(report: Report) -> list[str]:
     help="A dataset's manifest.json: is it backed by a request and enough grants?",
 )
 @click.option(
+    "--extracts",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A car's extracts.jsonl: did its vault leave anything out of what it told the car?",
+)
+@click.option(
     "--ca",
     type=click.Path(path_type=Path),
     help="With --url: certificates (PEM) of the authority to believe for TLS.",
@@ -140,6 +153,7 @@ def command(
     mirror: Path | None,
     policy: Path | None,
     datasets: tuple[Path, ...],
+    extracts: tuple[Path, ...],
     ca: Path | None,
     follow: bool,
     interval: float,
@@ -172,7 +186,14 @@ def command(
     if url is not None:
         from incamera.cli.audit_url import Far
 
-        far = Far(url, ca=ca, mirror=mirror, policy=policy, datasets=datasets, as_json=as_json)
+        if follow and extracts:
+            raise click.UsageError("--extracts goes with a single audit, without --follow.")
+        far = Far(
+            *(url, ca, mirror, policy),
+            datasets=datasets,
+            extracts=extracts,
+            as_json=as_json,
+        )
         code = far.follow(interval) if follow else far.audit()
         raise SystemExit(code)
     if follow or mirror or ca:
@@ -180,7 +201,7 @@ def command(
     if root is not None and not root.is_dir():
         raise InputError(f"{root}: no such folder")
     paths = Layout(root) if root is not None else _Copy(public or Path())
-    report = run(paths, policy=policy, datasets=datasets)
+    report = run(paths, policy=policy, datasets=datasets, extracts=extracts)
     terminal.result(report.to_json(), told(report), as_json)
     if not report.ok:
         raise SystemExit(IntegrityError.exit_code)

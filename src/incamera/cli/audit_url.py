@@ -40,6 +40,7 @@ class Far:
     mirror: Path | None
     policy: Path | None
     datasets: Sequence[Path]
+    extracts: Sequence[Path]
     as_json: bool
 
     def audit(self) -> int:
@@ -47,7 +48,9 @@ class Far:
         with self._visitor() as visitor:
             with terminal.bar("the log", "entries") as advance:
                 visit = visitor.visit(
-                    self.datasets, lambda what, done, total: advance(done, total, what)
+                    self.datasets,
+                    lambda what, done, total: advance(done, total, what),
+                    extracts=self.extracts,
                 )
             terminal.result(_document(visit), told(visit.report), self.as_json)
             self._say_where(visit)
