@@ -17,6 +17,7 @@ from incamera.errors import Error
 from incamera.ids import Name, Region, digest
 from incamera.ledger.consent import Consent, open_consent
 from incamera.ledger.evidence import check_evidence
+from incamera.ledger.extract import Extract, Proven, Statement, open_statement
 from incamera.service.auth import open_call, sign_call
 from incamera.service.logclient import parse_appended
 from incamera.tlog import merkle
@@ -170,10 +171,37 @@ def _appended(data: bytes) -> None:
     law(not found.indices or found.indices[0] == found.first_index, "two places for one entry")
 
 
+_STATEMENT = Statement(Region("eu"), Name("car-7"), Name("ada"), 3, 9, _ROOTS[9], (3, 5, 8))
+
+
+def _statement(data: bytes) -> None:
+    said, envelope = open_statement(data, "extract")
+    envelope.verify(signing("vault").public)
+    law(said.seal(signing("vault")) == data, "another statement")
+    law(all(said.since <= each < said.size for each in said.indices), "out of bounds")
+
+
+@functools.cache
+def _extracts() -> Sequence[bytes]:
+    shown = tuple(Proven(b"entry %d" % at, _HONEST[:at]) for at in _STATEMENT.indices)
+    whole = Extract(note(9, _ROOTS[9]), _STATEMENT.seal(signing("vault")), shown, (_ROOTS[1],))
+    return [whole.format(), Extract(b"a note\n", b"a statement", ()).format()]
+
+
+def _extract(data: bytes) -> None:
+    found = Extract.parse(data, "extract")
+    law(Extract.parse(found.format(), "again") == found, "another extract")
+
+
 TARGETS = (
     Target("evidence", "json", _evidences, _evidence, _refork),
     Target("call", "lines", _calls, _call, _recall),
     Target("campaign", "lines", lambda: [_CAMPAIGN], _campaign),
     Target("consent", "json", _consents, _consent, lambda data, _: world.resign("owner", data)),
+    Target(
+        *("statement", "json", lambda: [_STATEMENT.seal(signing("vault"))], _statement),
+        lambda data, _: world.resign("vault", data),
+    ),
+    Target("extract", "json", _extracts, _extract),
     Target("appended", "json", lambda: [*_ANSWERS], _appended),
 )
