@@ -52,14 +52,16 @@ class HttpLink:
 
     def follow(self) -> int:
         """Read the log, or what of it concerns this car, to its checkpoint; its witness time."""
+        return self._follower().follow().time(self.policy)
+
+    def _follower(self) -> Follower:
         reader, told = LogReader(self.fetch, self.policy), self._file.settings
-        follower = Follower(reader, self.state, self._clock)
-        if isinstance(self.state, SparseState):
-            ask = partial(self._vault.extract, told.vehicle, told.owner)
-            follower = SparseFollower(
-                *(reader, self.state, self._clock, ask), car=told.vehicle, owner=told.owner
-            )
-        return follower.follow().time(self.policy)
+        if not isinstance(self.state, SparseState):
+            return Follower(reader, self.state, self._clock)
+        ask = partial(self._vault.extract, told.vehicle, told.owner)
+        return SparseFollower(
+            *(reader, self.state, self._clock, ask), car=told.vehicle, owner=told.owner
+        )
 
     def admit(self, path: Path) -> bytes:
         """Deliver a capsule, going on where an earlier attempt stopped."""

@@ -186,11 +186,12 @@ class SparseFollower(Follower):
         bundles = range(said.since // tile.WIDTH, -(-said.size // tile.WIDTH))
         if said.since == said.size:
             return
+        shown = frozenset(said.indices)
         for number in self._choose(bundles, min(_LOOKS, len(bundles))):
             first = max(said.since, number * tile.WIDTH)
             end = min(said.size, (number + 1) * tile.WIDTH)
             for index, entry in enumerate(reader.entries(first, end, said.size), first):
-                if index not in said.indices and self._matters(index, entry):
+                if index not in shown and self._matters(index, entry):
                     raise IntegrityError(
                         f"the vault left out log entry {index}, which concerns this car",
                         hint=f"the last line of {STATEMENTS} in the car's folder is its signed "

@@ -7,8 +7,9 @@ that are full, and entries, are read from the log once.
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from starlette.responses import Response
 
 from incamera.clock import monotonic
 from incamera.encoding import decimal, exact_keys
-from incamera.errors import InputError, UnavailableError
+from incamera.errors import Error, InputError, UnavailableError
 from incamera.ids import parse_name
 from incamera.ledger.extract import MOST, Extract, Proven, Statement
 from incamera.ledger.state import State
@@ -70,7 +71,7 @@ class Extracts:
         read as far as ``since``.
         """
         named, of = parse_name(car, "car"), parse_name(owner, "owner")
-        with self._turn:
+        with self._turn, self._sound():
             witnessed, region = self._witnessed(since), self._state.region
             if region is None:
                 raise UnavailableError("the log of this region is not founded yet")
@@ -91,6 +92,16 @@ class Extracts:
             *(region.region, named, of, since, checkpoint.size, checkpoint.root, tuple(found))
         )
         return Extract(witnessed.note, statement.seal(self._key), proven, goes_on).format()
+
+    @contextlib.contextmanager
+    def _sound(self) -> Iterator[None]:
+        """What made a proof fail is read again by the next call."""
+        try:
+            yield
+        except Error:
+            self._tiles.clear()
+            self._under = None, 0.0
+            raise
 
     def _founded(self) -> int:
         """As :meth:`Queries.founded`, which looks at every party there is; once it is final."""

@@ -393,6 +393,22 @@ def test_one_checkpoint_serves_many_for_a_moment(ground: Ground) -> None:
     assert size(first + 5) == size(0) == first + 5
 
 
+def test_a_tile_that_was_served_wrong_is_read_again(ground: Ground) -> None:
+    """It makes one answer fail, and is not kept."""
+    bad = True
+
+    def fetch(path: str) -> bytes:
+        data = ground.fetch(path)
+        return data[:-1] + b"?" if bad and path.startswith("tile/0") else data
+
+    world = ground.world
+    told = Extracts(world.home / "whole.db", fetch, world.logs.policy, world.vault, recent=60.0)
+    with pytest.raises(IntegrityError):
+        told.make(CAR, ADA, 0)
+    bad = False
+    Extract.parse(told.make(CAR, ADA, 0), "test")
+
+
 def test_at_most_visits_nothing_is_looked_at(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
