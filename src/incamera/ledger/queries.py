@@ -51,6 +51,9 @@ def _hex(raw: Any) -> Digest:
 class Queries:
     """The reading half of a state."""
 
+    #: False for a state of some entries only: what it has not heard of may stand in the log.
+    whole = True
+
     def __init__(self, database: Database) -> None:
         """``database``: with the tables of a state."""
         self._database = database

@@ -19,17 +19,17 @@ from incamera import durable
 from incamera.clock import Clock
 from incamera.errors import Error, InputError, IntegrityError, UnavailableError
 from incamera.ids import Name
-from incamera.ledger import fold
 from incamera.ledger.codec import decode
+from incamera.ledger.entries import EpochEntry, PartyEntry
 from incamera.ledger.extract import Extract, Statement, concerns, open_statement
 from incamera.ledger.follower import Follower
 from incamera.ledger.rows import Finding
-from incamera.ledger.state import State, leaf_digest
+from incamera.ledger.state import State
 from incamera.tlog import merkle, tile
 from incamera.tlog.policy import Witnessed
 from incamera.tlog.reader import LogReader
 
-__all__ = ["STATEMENTS", "SparseFollower", "SparseState"]
+__all__ = ["STATEMENTS", "LeftOutError", "SparseFollower", "SparseState"]
 
 STATEMENTS = "extracts.jsonl"
 """Beside the state: each statement that was believed, or refuted, a line."""
@@ -39,8 +39,22 @@ _LOOKS, _SELDOM = 2, 16
 _WHERE = "the vault's extract"
 
 
+class LeftOutError(IntegrityError):
+    """Log entry ``index`` concerns the car, and was not shown."""
+
+    def __init__(self, index: int) -> None:
+        super().__init__(
+            f"the vault left out log entry {index}, which concerns this car",
+            hint=f"its signed word that there is none is in {STATEMENTS}, in the car's folder: "
+            "keep it, and hand it to an auditor (incamera audit --extracts)",
+        )
+        self.index = index
+
+
 class SparseState(State):
     """A state of some entries only. It goes on from a whole one, and no whole one from it."""
+
+    whole = False
 
     def __init__(self, path: Path | str = ":memory:") -> None:
         super().__init__(path)
@@ -80,6 +94,30 @@ class SparseState(State):
         if self._at is None or index < self._at:
             raise InputError(f"entry {index} is behind the last one that was applied")
         self._at = index
+
+    def takes_effect(self, index: int, entry: bytes, time: int) -> bool:
+        """True if ``entry`` would change something now, for certain; it does not.
+
+        Within a transaction. Of what was not heard of here, such as another car, nobody is certain.
+        """
+        self._database.run("SAVEPOINT look")
+        self.whole = True
+        try:
+            return self._fold(index, entry, time) is None
+        finally:
+            self.whole = False
+            self._database.run("ROLLBACK TO look")
+            self._database.run("RELEASE look")
+
+    @property
+    def owed(self) -> frozenset[int]:
+        """Entries that were found to be left out, and were not shown since."""
+        return frozenset(int(each) for each in (self._meta("owed") or b"").split())
+
+    def owe(self, indices: frozenset[int]) -> None:
+        """From now on these are :attr:`owed`."""
+        with self.transaction():
+            self._put("owed", b" ".join(b"%d" % each for each in sorted(indices)))
 
     def accept(self, note: bytes, root: bytes, time: int) -> None:
         """Stand under ``note``: that it goes on from the last one was the follower's to check."""
@@ -122,6 +160,9 @@ class SparseFollower(Follower):
         del seen
         try:
             return super().follow()
+        except LeftOutError as error:
+            self.state.owe(self.state.owed | {error.index})  # the next answer must show it
+            raise
         except InputError as error:
             raise UnavailableError(
                 f"{_WHERE} is malformed: {error.message}", hint="is the vault's URL right?"
@@ -151,7 +192,10 @@ class SparseFollower(Follower):
         envelope.verify(region.vault_key)
         self.state.skip(checkpoint.size)
         self._keep(statement, self._extract.statement)
+        for index in sorted(self.state.owed - set(statement.indices)):
+            raise LeftOutError(index)
         self._look(reader, statement)
+        self.state.owe(frozenset())
         self.state.accept(witnessed.note, checkpoint.root, time)
 
     def _goes_on(self, extract: Extract, old: int, witnessed: Witnessed) -> None:
@@ -192,21 +236,18 @@ class SparseFollower(Follower):
             end = min(said.size, (number + 1) * tile.WIDTH)
             for index, entry in enumerate(reader.entries(first, end, said.size), first):
                 if index not in shown and self._matters(index, entry):
-                    raise IntegrityError(
-                        f"the vault left out log entry {index}, which concerns this car",
-                        hint=f"the last line of {STATEMENTS} in the car's folder is its signed "
-                        "word that there is none: keep it, show it to an auditor",
-                    )
+                    raise LeftOutError(index)
 
     def _matters(self, index: int, entry: bytes) -> bool:
-        """True for an entry that concerns this car and would take effect."""
+        """True for an entry that concerns this car, and takes effect for all who read the log.
+
+        Of a new key nobody can say so who has not read all: it must have been nobody's before.
+        """
         try:
-            signed = decode(entry, f"log entry {index}")
-            if not concerns(signed.entry, self._car, self._owner):
-                return False
-            if self.state.index_of(leaf_digest(entry)) is not None:
-                return False
-            fold.check(self.state, signed, index)
+            said = decode(entry, f"log entry {index}").entry
         except Error:
             return False
-        return True
+        if isinstance(said, (PartyEntry, EpochEntry)):
+            return False
+        ours = concerns(said, self._car, self._owner)
+        return ours and self.state.takes_effect(index, entry, self.state.time)
