@@ -3,9 +3,9 @@
 
 What is proven, each time: the checkpoint has its quorum and goes on from the last one (consistency
 proof); every entry that is shown is in it, at its place. What is not proven is that none is
-missing. The vault signs that, and two bundles chosen by this car's own dice are read whole: an
-entry that concerns it, takes effect and was not shown convicts the vault. An older or smaller view
-of who the trustees are is thus the worst that a lie can bring (decision 0024).
+missing. The vault signs that, and at one visit of some two bundles, chosen by this car's own dice,
+are read whole: an entry that concerns it, takes effect and was not shown convicts the vault. What
+a lie can still bring stands in decision 0024.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ BATCHES = 2
 """Batches at a time: one lies with the disk while the other is with the log."""
 _LEAST = 48
 """Capsules that make a second batch worth its while: what a batch costs whatever is in it
-(PostgreSQL, log, witnesses: some 45 ms of a loaded processor) is then a third of its work."""
+(PostgreSQL, log, witnesses: some 45 ms of a loaded processor, reckoned) is then a third of it."""
 _TOGETHER = 256
 """Capsules admitted in one go; more wait for the next."""
 

@@ -13,7 +13,7 @@ from incamera.encoding import canonical, parse_json
 from incamera.errors import Error, InputError, IntegrityError, UnavailableError
 from incamera.ids import Digest, Name, digest
 from incamera.ingest.seating import Seating
-from incamera.ledger.codec import encode
+from incamera.ledger.codec import decode, encode
 from incamera.ledger.entries import (
     CampaignEntry,
     CapsuleEntry,
@@ -21,7 +21,7 @@ from incamera.ledger.entries import (
     PolicyEntry,
     WithdrawEntry,
 )
-from incamera.ledger.extract import Extract, Proven, Statement, open_statement
+from incamera.ledger.extract import Extract, Proven, Statement, concerns, open_statement
 from incamera.ledger.follower import Follower
 from incamera.ledger.rights import retire
 from incamera.ledger.sparse import STATEMENTS, LeftOutError, SparseFollower, SparseState
@@ -138,6 +138,21 @@ def test_a_car_knows_by_extracts_what_it_would_know_by_the_whole_log(ground: Gro
     ground.visit()
     assert ground.asked == [0, first, size]
     same(ground)
+
+
+def test_the_vault_finds_what_the_car_calls_its_concern(ground: Ground) -> None:
+    """The rule is said twice, as a question to the tables and of an entry: both say the same."""
+    world = ground.world
+    world.say(CampaignEntry(**world.facts(), campaign=digest(b"one")), world.operator)
+    world.revoke("trustee", "is")
+    world.revoke("reader", "club")
+    gone = WithdrawEntry(**world.facts(), owner=ADA, consents=(digest(b"it"),), cars=())
+    world.say(gone, world.owner.signing)
+    ground.vault_reads()
+    size = ground.whole.size
+    found = ground.whole.concerning(CAR, ADA, 0, size, founded=0, count=1_000)
+    entries = [decode(data, "entry").entry for data in world.entries()]
+    assert found == [at for at, entry in enumerate(entries) if concerns(entry, CAR, ADA)]
 
 
 def test_an_extract_is_small(ground: Ground) -> None:
@@ -262,15 +277,21 @@ def test_attack_a_vault_shows_a_car_what_is_not_so(ground: Ground, what: str) ->
     same(ground)
 
 
-def test_attack_a_vault_leaves_out_what_concerns_a_car(ground: Ground) -> None:
-    """Who looks finds it, and from then on wants to see it, looking or not."""
-    world = ground.world
+def hidden(ground: Ground) -> tuple[int, int]:
+    """A revocation that the vault does not show: after how many entries, and where."""
     ground.visit()
     since = ground.car.size
-    at = world.revoke("trustee", "is")
+    at = ground.world.revoke("trustee", "is")
     ground.grow(600)
     ground.vault_reads()
     bent(lambda g, e, s: without(g, e, s, 0))(ground)
+    return since, at
+
+
+def test_attack_a_vault_leaves_out_what_concerns_a_car(ground: Ground) -> None:
+    """Who looks finds it, and from then on wants to see it, looking or not."""
+    world = ground.world
+    since, at = hidden(ground)
     with pytest.raises(LeftOutError, match=f"left out log entry {at}"):
         ground.visit()
     assert ground.car.size == since
@@ -288,12 +309,7 @@ def test_attack_a_vault_leaves_out_what_concerns_a_car(ground: Ground) -> None:
 def test_attack_who_does_not_look_keeps_the_vaults_signed_lie(ground: Ground) -> None:
     """It goes on under what it knew; an auditor who gets the file sees what it was told."""
     world = ground.world
-    ground.visit()
-    since = ground.car.size
-    at = world.revoke("trustee", "is")
-    ground.grow(600)
-    ground.vault_reads()
-    bent(lambda g, e, s: without(g, e, s, 0))(ground)
+    since, at = hidden(ground)
     ground.visit(3)  # another bundle: nothing is found
     assert ground.car.party("trustee", "is") is not None
     first, lie = (world.home / STATEMENTS).read_bytes().splitlines()
